@@ -1,0 +1,1 @@
+"""The platform on one machine: services, control plane, data plane and event sources."""

@@ -1,0 +1,64 @@
+"""Where the platform keeps things: one folder, `.datapunk/` of the project by default."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """Folders of one platform instance.
+
+    `state` holds everything that instance writes. The programs (`prefix`) and the tools' environments
+    (`environments`) are shared by all instances of a project: a throw-away instance of the tests
+    installs nothing.
+    """
+
+    state: Path
+    programs: Path
+    project: Path = PROJECT
+
+    @property
+    def data(self) -> Path:
+        """Data folders of the services, one each."""
+        return self.state / "data"
+
+    @property
+    def logs(self) -> Path:
+        """One log file per service and per function."""
+        return self.state / "logs"
+
+    @property
+    def run(self) -> Path:
+        """Pid files, sockets and generated configuration."""
+        return self.state / "run"
+
+    @property
+    def endpoints(self) -> Path:
+        """The file that names what runs."""
+        return self.state / "endpoints.json"
+
+    @property
+    def prefix(self) -> Path:
+        """Private prefixes of server programs, one folder per package list."""
+        return self.programs / "prefix"
+
+    @property
+    def environments(self) -> Path:
+        """Python environments of tools that cannot share the project's."""
+        return self.programs / "venvs"
+
+    def create(self) -> None:
+        """Create the folders that must exist before anything starts."""
+        for folder in (self.data, self.logs, self.run):
+            folder.mkdir(parents=True, exist_ok=True)
+
+
+def default_paths() -> Paths:
+    """Paths of the instance named by `DATAPUNK_STATE`, else of the project's own."""
+    programs = PROJECT / ".datapunk"
+    return Paths(state=Path(os.environ.get("DATAPUNK_STATE", programs)), programs=programs)
