@@ -66,6 +66,19 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GatewayResponse:
+    """What the API answers by itself in one case, such as `UNAUTHORIZED` or `DEFAULT_4XX`."""
+
+    kind: str
+    status: int | None = None
+    """None keeps the status of the case."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Header name to value, without the quotes that API Gateway's notation has around it."""
+    templates: Mapping[str, str] = field(default_factory=dict)
+    """Content type to template, with `$context.error.messageString` and the like."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RestApi:
     """A deployed REST API stage."""
 
@@ -79,6 +92,8 @@ class RestApi:
     """Requests at once that the stage lets through; None means no throttling."""
     rate_limit: float | None = None
     """Requests a second, steady."""
+    gateway_responses: Mapping[str, GatewayResponse] = field(default_factory=dict)
+    """By kind; what is not here is answered as API Gateway does without being told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
