@@ -1,0 +1,22 @@
+"""POST /v1/lake/datasets: create a dataset from its definition."""
+
+from aws_lambda_powertools.event_handler import Response
+from datapunk.database import transaction
+from datapunk.http import http_function
+from datapunk.lake.datasets import Dataset, DatasetDefinition
+from datapunk.lake.datasets import create_dataset as create
+
+app, handler = http_function("lake.create_dataset")
+
+
+@app.post("/v1/lake/datasets", status_code=201, tags=["lake"])
+def create_dataset(definition: DatasetDefinition) -> Response[Dataset]:
+    """Create a typed dataset; 409 when the name is taken."""
+    with transaction() as tx:
+        dataset = create(tx, definition)
+    return Response(
+        status_code=201,
+        content_type="application/json",
+        body=dataset,
+        headers={"Location": f"/v1/lake/datasets/{dataset.name}", "ETag": dataset.etag},
+    )

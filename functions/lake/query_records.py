@@ -1,0 +1,32 @@
+"""GET /v1/lake/datasets/{dataset}/records: filtered, ordered, paged; as JSON, NDJSON or CSV."""
+
+from urllib.parse import urlencode
+
+from aws_lambda_powertools.event_handler import Response
+from datapunk.database import transaction
+from datapunk.http import http_function, negotiate
+from datapunk.lake.columns import Identifier
+from datapunk.lake.datasets import find_dataset
+from datapunk.lake.filters import read_query
+from datapunk.lake.parsing import CSV, JSON, NDJSON
+from datapunk.lake.query import query_records as run_query
+from datapunk.settings import settings
+
+app, handler = http_function("lake.query_records")
+
+
+@app.get("/v1/lake/datasets/<dataset>/records", tags=["lake"])
+def query_records(dataset: Identifier) -> Response[str]:
+    """Return a page of records. Filters are `column=operator.value`, as PostgREST writes them."""
+    media_type = negotiate(app.header("accept"), (JSON, NDJSON, CSV), JSON)
+    parameters = app.query()
+    with transaction() as tx:
+        target = find_dataset(tx, dataset)
+        query = read_query(parameters, target, settings().page_limit)
+        page = run_query(tx, target, query, media_type)
+    headers = {}
+    if page.next_cursor is not None:
+        link = urlencode({**parameters, "cursor": page.next_cursor}, doseq=True)
+        headers["Link"] = f'<{app.current_event.path}?{link}>; rel="next"'
+        headers["X-Next-Cursor"] = page.next_cursor
+    return Response(status_code=200, content_type=page.media_type, body=page.body, headers=headers)

@@ -1,0 +1,91 @@
+"""PostgreSQL's errors translated to ours, by class of the driver and by SQLSTATE, never by text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+from psycopg import errors as pg
+
+from datapunk.errors import (
+    ConflictError,
+    ContentionError,
+    DatapunkError,
+    DeadlineExceededError,
+    FieldError,
+    ForbiddenError,
+    InvalidInputError,
+    UnavailableError,
+)
+
+DEPENDENCY = "postgresql"
+_COPY_POSITION = re.compile(r"COPY [^,]+, line (?P<line>\d+)(?:, column (?P<column>[^:]+))?")
+
+_GONE = (
+    pg.AdminShutdown,
+    pg.CrashShutdown,
+    pg.CannotConnectNow,
+    pg.TooManyConnections,
+    pg.IdleInTransactionSessionTimeout,
+    pg.ReadOnlySqlTransaction,  # a failover made our server a replica
+)
+_CONTENTION = (pg.SerializationFailure, pg.DeadlockDetected, pg.LockNotAvailable)
+
+
+def translate(error: psycopg.Error) -> DatapunkError:
+    """Return our error for a driver error; the driver's stays reachable as the cause."""
+    if isinstance(error, pg.QueryCanceled):
+        return DeadlineExceededError("The database could not finish within the time left.")
+    if isinstance(error, _CONTENTION):
+        return ContentionError(DEPENDENCY, "Another request is changing the same data.")
+    if isinstance(error, _GONE):
+        return UnavailableError(DEPENDENCY)
+    if isinstance(error, (pg.InsufficientPrivilege,)):
+        return ForbiddenError("The database does not allow this to the caller.")
+    if isinstance(error, (pg.UniqueViolation, pg.ExclusionViolation)):
+        return ConflictError("A row with the same key exists.", errors=_fields(error))
+    if isinstance(error, (psycopg.DataError, psycopg.IntegrityError)):
+        return InvalidInputError("The database refuses a value.", errors=_fields(error))
+    if isinstance(error, psycopg.OperationalError) and _connection_lost(error):
+        return UnavailableError(DEPENDENCY)
+    if isinstance(error, psycopg.InterfaceError):
+        return UnavailableError(DEPENDENCY)
+    return DatapunkError()
+
+
+def _connection_lost(error: psycopg.OperationalError) -> bool:
+    """Tell a broken connection (no SQLSTATE, or class 08 or 57P) from resource errors of a statement."""
+    state = error.sqlstate
+    return state is None or state.startswith(("08", "57P", "53"))
+
+
+def copy_position(error: psycopg.Error) -> tuple[int, str | None] | None:
+    """Return the line (from 1) and column PostgreSQL's COPY stopped at, or None."""
+    match = _COPY_POSITION.search(error.diag.context or "")
+    return (int(match["line"]), match["column"]) if match else None
+
+
+def _fields(error: psycopg.Error) -> list[FieldError]:
+    name = error.diag.column_name or ""
+    if position := copy_position(error):
+        name = name or (position[1] or "")
+    code = (error.diag.constraint_name or type(error).__name__).lower()
+    message = "breaks a rule of the table"
+    if isinstance(error, pg.UniqueViolation):
+        message = "exists already"
+    elif isinstance(error, pg.NotNullViolation):
+        message = "must not be empty"
+    elif isinstance(error, psycopg.DataError):
+        message = "cannot be stored in the column's type"
+    return [FieldError(name or "(row)", message, code)]
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Raise ours in place of any driver error of the body."""
+    try:
+        yield
+    except psycopg.Error as error:
+        raise translate(error) from error

@@ -1,0 +1,132 @@
+"""A transaction in the caller's name: row-level security sees the tenant and the principal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, LiteralString
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import dict_row
+
+from datapunk.context import current, remaining_seconds
+from datapunk.database.connection import acquire, discard
+from datapunk.database.failures import translate, translated
+from datapunk.errors import DeadlineExceededError, UnavailableError
+from datapunk.identity import Caller
+
+Row = dict[str, Any]
+Parameters = Sequence[Any] | dict[str, Any] | None
+Statement = LiteralString | sql.SQL | sql.Composed
+
+_BEGIN = "BEGIN"
+_CONTEXT = """
+SELECT set_config('datapunk.tenant', %s, true),
+       set_config('datapunk.principal', %s, true),
+       set_config('statement_timeout', %s, true)
+"""
+
+
+class Transaction:
+    """An open transaction. Driver errors leave it as ours; parameters are always bound."""
+
+    def __init__(self, connection: psycopg.Connection, caller: Caller) -> None:
+        self.connection = connection
+        self.caller = caller
+        self.copied = 0
+        """Rows the database has taken in the last COPY."""
+
+    def execute(self, statement: Statement, parameters: Parameters = None) -> int:
+        """Run a statement and return the number of rows it touched."""
+        with translated():
+            return self.connection.execute(statement, parameters).rowcount
+
+    def one(self, statement: Statement, parameters: Parameters = None) -> Row | None:
+        """Return the first row as a dictionary, or None."""
+        with translated(), self.connection.cursor(row_factory=dict_row) as cursor:
+            return cursor.execute(statement, parameters).fetchone()
+
+    def all(self, statement: Statement, parameters: Parameters = None) -> list[Row]:
+        """Return all rows as dictionaries."""
+        with translated(), self.connection.cursor(row_factory=dict_row) as cursor:
+            return cursor.execute(statement, parameters).fetchall()
+
+    def value(self, statement: Statement, parameters: Parameters = None) -> Any:
+        """Return the first column of the first row, or None."""
+        with translated():
+            row = self.connection.execute(statement, parameters).fetchone()
+            return row[0] if row else None
+
+    @contextmanager
+    def copy(self, statement: Statement) -> Iterator[psycopg.Copy]:
+        """Open a COPY; driver errors, also those at its end, leave it as ours."""
+        with translated(), self.connection.cursor() as cursor:
+            with cursor.copy(statement) as copy:
+                yield copy
+            self.copied = cursor.rowcount
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """Undo only the body when it raises."""
+        with translated(), self.connection.transaction():
+            yield
+
+    @contextmanager
+    def acting_as(self, role: str) -> Iterator[None]:
+        """Run the body with the rights of `role`, which the login role must be a member of.
+
+        After an error the transaction is going to be rolled back, and the role with it.
+        """
+        with translated():
+            self.connection.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(role)))
+            yield
+            self.connection.execute("SET LOCAL ROLE NONE")
+
+
+@contextmanager
+def transaction(caller: Caller | None = None) -> Iterator[Transaction]:
+    """Open a transaction in the name of `caller` (the current work's by default).
+
+    It commits at the end of the body and rolls back when the body raises. Statements are cancelled at the
+    deadline. A connection found dead at the start is replaced once. Raises UnavailableError when the
+    database does not answer, DeadlineExceededError when no time is left.
+    """
+    work = current()
+    caller = caller or (work.caller if work else Caller())
+    connection = _begin(caller)
+    try:
+        yield Transaction(connection, caller)
+        with translated():
+            connection.execute("COMMIT")
+    except BaseException:
+        _roll_back(connection)
+        raise
+
+
+def _begin(caller: Caller) -> psycopg.Connection:
+    milliseconds = int(remaining_seconds() * 1000)
+    if milliseconds <= 0:
+        raise DeadlineExceededError
+    parameters = (caller.tenant, caller.principal, str(milliseconds))
+    for last_try in (False, True):
+        connection = acquire()
+        try:
+            connection.execute(_BEGIN)
+            connection.execute(_CONTEXT, parameters)
+        except psycopg.Error as error:
+            discard()
+            failure = translate(error)
+            if last_try or not isinstance(failure, UnavailableError):
+                raise failure from error
+        else:
+            return connection
+    raise UnavailableError("postgresql")  # pragma: no cover -- the loop returns or raises
+
+
+def _roll_back(connection: psycopg.Connection) -> None:
+    """Roll back; a connection that cannot even do that is not used again."""
+    try:
+        connection.execute("ROLLBACK")
+    except psycopg.Error:
+        discard()

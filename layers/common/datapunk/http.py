@@ -1,0 +1,281 @@
+"""The edge of an HTTP function: routing and validation, problem documents, correlation, deadline.
+
+Routing, validation and OpenAPI are Powertools' resolver's; this module adds what every response of the
+platform has in common. A handler module calls `http_function` once and decorates one function per route.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import time
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
+from aws_lambda_powertools.event_handler.exceptions import NotFoundError as RouteNotFoundError
+from aws_lambda_powertools.event_handler.openapi.exceptions import (
+    RequestUnsupportedContentType,
+    RequestValidationError,
+    ResponseValidationError,
+)
+
+from datapunk.context import (
+    WorkContext,
+    continue_correlation,
+    continue_trace,
+    current,
+    deadline_of,
+    working,
+)
+from datapunk.errors import (
+    DatapunkError,
+    InvalidInputError,
+    MalformedRequestError,
+    NotFoundError,
+    PayloadTooLargeError,
+    UnsupportedMediaTypeError,
+)
+from datapunk.identity import Caller, caller_from_authorizer
+from datapunk.problems import PROBLEM_JSON, field_errors, problem, retry_headers
+from datapunk.telemetry import count, logger, observe
+
+LambdaHandler = Callable[[dict[str, Any], Any], dict[str, Any]]
+MAX_BODY_BYTES = 6 * 1024 * 1024
+"""Lambda's limit for a request; API Gateway would let 10 MB through."""
+
+_JSON_TYPES = ("application/json", "application/x-www-form-urlencoded", "multipart/form-data")
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A request body as it was sent: `media_type` in lower case without parameters, and bytes."""
+
+    media_type: str
+    charset: str
+    content: bytes
+
+
+class HttpFunction(APIGatewayRestResolver):
+    """A resolver that knows its operation and answers errors as problem documents."""
+
+    def __init__(self, operation: str) -> None:
+        super().__init__(
+            enable_validation=True,
+            serializer=_dumps,
+            json_body_deserializer=orjson.loads,
+        )
+        self.operation = operation
+        self.accepted_bodies: tuple[str, ...] = ()
+        for error in (DatapunkError, RouteNotFoundError, Exception):
+            self.exception_handler(error)(self._answer_error)
+        for refused in (
+            RequestValidationError,
+            RequestUnsupportedContentType,
+            ResponseValidationError,
+        ):
+            self.exception_handler(refused)(self._answer_error)
+
+    @property
+    def caller(self) -> Caller:
+        """Who sent the request in hand."""
+        work = current()
+        return work.caller if work else Caller()
+
+    def accepts(self, *media_types: str) -> None:
+        """Declare the media types that `body` reads; shown in the OpenAPI document."""
+        self.accepted_bodies = media_types
+
+    def body(self, *, charset: str = "utf-8") -> Body:
+        """Return the raw request body of one of the declared media types.
+
+        Raises UnsupportedMediaTypeError for another type or a content encoding, MalformedRequestError
+        when the body is missing.
+        """
+        headers = _headers(self.current_event.raw_event)
+        media_type, parameters = _content_type(headers.get("content-type", ""))
+        if media_type not in self.accepted_bodies:
+            expected = ", ".join(self.accepted_bodies)
+            given = f"{media_type!r} is" if media_type else "No content type was given, or it is"
+            raise UnsupportedMediaTypeError(f"{given} not one of: {expected}.")
+        if headers.get("content-encoding", "identity") != "identity":
+            raise UnsupportedMediaTypeError("Send the body without a content encoding.")
+        content = _content(self.current_event.raw_event)
+        if not content.strip():
+            raise MalformedRequestError("The request has no body.")
+        return Body(media_type, parameters.get("charset", charset), content)
+
+    def query(self) -> dict[str, list[str]]:
+        """Return every query parameter with all of its values, in the order sent."""
+        event = self.current_event.raw_event
+        multiple = event.get("multiValueQueryStringParameters")
+        if multiple:
+            return {name: list(values) for name, values in multiple.items()}
+        single = event.get("queryStringParameters") or {}
+        return {name: [value] for name, value in single.items()}
+
+    def header(self, name: str) -> str | None:
+        """Return a request header by name, whatever its case."""
+        return _headers(self.current_event.raw_event).get(name.lower())
+
+    def _answer_error(self, raised: Exception) -> Response[str]:
+        status, headers, body = _problem_answer(_as_datapunk_error(raised), self.current_event.path)
+        return Response(status_code=status, content_type=PROBLEM_JSON, body=body, headers=headers)
+
+
+def http_function(operation: str) -> tuple[HttpFunction, LambdaHandler]:
+    """Return the app of an HTTP operation, to put routes on, and its Lambda handler."""
+    app = HttpFunction(operation)
+
+    def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+        started = time.perf_counter()
+        with working(_work(operation, event, context)) as work:
+            answer = _resolve(app, event, context)
+            headers = answer.setdefault("multiValueHeaders", {})
+            headers["X-Correlation-Id"] = [work.correlation_id]
+            headers["traceparent"] = [work.trace.header()]
+            status = str(answer["statusCode"])
+            elapsed = time.perf_counter() - started
+            endpoint = f"{event.get('httpMethod', '')} {event.get('resource', '')}"
+            observe(
+                "request_duration_seconds",
+                elapsed,
+                service=work.service,
+                endpoint=endpoint,
+                status=status,
+            )
+            logger().info(
+                "request",
+                extra={
+                    "endpoint": endpoint,
+                    "status": answer["statusCode"],
+                    "duration_ms": round(elapsed * 1000, 3),
+                    "principal": work.caller.principal,
+                },
+            )
+            return answer
+
+    return app, handler
+
+
+def _resolve(app: HttpFunction, event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Run the request; a body the resolver could not even look at is answered here."""
+    try:
+        _check_body(event)
+    except DatapunkError as error:
+        status, headers, body = _problem_answer(error, event.get("path", ""))
+        return {
+            "statusCode": status,
+            "multiValueHeaders": {
+                "Content-Type": [PROBLEM_JSON],
+                **{name: [value] for name, value in headers.items()},
+            },
+            "body": body,
+            "isBase64Encoded": False,
+        }
+    return app.resolve(event, context)
+
+
+def _problem_answer(error: DatapunkError, path: str) -> tuple[int, dict[str, str], str]:
+    """Log and count the error; return its status, headers and problem document."""
+    work = current()
+    if error.status >= 500:  # noqa: PLR2004 -- server errors
+        logger().exception("request failed", extra={"code": error.code})
+    if work is not None:
+        count("error_rate_total", service=work.service, error_type=error.code)
+    document = problem(error, instance=path, trace_id=work.trace.trace_id if work else "")
+    return error.status, retry_headers(error), _dumps(document)
+
+
+def _check_body(event: Mapping[str, Any]) -> None:
+    """Refuse a body that is too large, not base64 where it says so, or JSON that is not UTF-8."""
+    body = event.get("body")
+    if not body:
+        return
+    if len(body) > MAX_BODY_BYTES * 4 // 3 or len(_content(event)) > MAX_BODY_BYTES:
+        raise PayloadTooLargeError(f"A request body may have {MAX_BODY_BYTES:,} bytes at most.")
+    if event.get("isBase64Encoded"):
+        media_type, _ = _content_type(_headers(event).get("content-type", ""))
+        if not media_type or media_type in _JSON_TYPES:
+            try:
+                _content(event).decode()
+            except UnicodeDecodeError as error:
+                raise MalformedRequestError(f"The body is not UTF-8: {error.reason}.") from None
+
+
+def _work(operation: str, event: Mapping[str, Any], context: Any) -> WorkContext:
+    headers = _headers(event)
+    request = event.get("requestContext") or {}
+    return WorkContext(
+        operation=operation,
+        correlation_id=continue_correlation(headers.get("x-correlation-id")),
+        trace=continue_trace(headers.get("traceparent"), headers.get("x-amzn-trace-id")),
+        deadline=deadline_of(context),
+        caller=caller_from_authorizer(request.get("authorizer")),
+    )
+
+
+def _as_datapunk_error(raised: Exception) -> DatapunkError:
+    """Translate what the resolver raises; anything unknown becomes an internal error without details."""
+    if isinstance(raised, DatapunkError):
+        return raised
+    if isinstance(raised, RouteNotFoundError):
+        return NotFoundError("There is no such route.")
+    if isinstance(raised, RequestUnsupportedContentType):
+        return UnsupportedMediaTypeError("Send the body as application/json.")
+    if isinstance(raised, RequestValidationError):
+        errors = list(raised.errors())
+        if any(item["type"] == "json_invalid" for item in errors):
+            position = errors[0]["loc"][-1]
+            return MalformedRequestError(f"The body is not valid JSON (at character {position}).")
+        found = field_errors(errors)
+        names = ", ".join(dict.fromkeys(item.field for item in found))
+        return InvalidInputError(f"Not valid: {names}.", errors=found)
+    return DatapunkError()
+
+
+def _headers(event: Mapping[str, Any]) -> dict[str, str]:
+    multiple = event.get("multiValueHeaders") or {}
+    if multiple:
+        return {name.lower(): ",".join(values) for name, values in multiple.items()}
+    return {name.lower(): value for name, value in (event.get("headers") or {}).items()}
+
+
+def _content_type(value: str) -> tuple[str, dict[str, str]]:
+    media_type, *rest = value.split(";")
+    pairs = (item.split("=", 1) for item in rest if "=" in item)
+    parameters = {name.strip().lower(): text.strip().strip('"').lower() for name, text in pairs}
+    return media_type.strip().lower(), parameters
+
+
+def _content(event: Mapping[str, Any]) -> bytes:
+    body = event.get("body") or ""
+    if not event.get("isBase64Encoded"):
+        return str(body).encode("utf-8", "surrogatepass")
+    try:
+        return base64.b64decode(body, validate=True)
+    except (binascii.Error, ValueError):
+        raise MalformedRequestError("The body is not valid base64.") from None
+
+
+def negotiate(accept: str | None, offered: Collection[str], default: str) -> str:
+    """Return the offered media type the `Accept` header prefers (RFC 9110, 12.5.1).
+
+    Without a header, or when it names none of the offered types, the default is returned.
+    """
+    ranked: list[tuple[float, int, str]] = []
+    for place, part in enumerate((accept or "").split(",")):
+        media_type, parameters = _content_type(part)
+        try:
+            quality = float(parameters.get("q", "1"))
+        except ValueError:
+            quality = 0.0
+        if quality > 0 and media_type in offered:
+            ranked.append((-quality, place, media_type))
+    return min(ranked)[2] if ranked else default
+
+
+def _dumps(value: Any) -> str:
+    return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()

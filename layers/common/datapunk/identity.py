@@ -1,0 +1,38 @@
+"""Who is asking: the caller and the chain of services acting on the caller's behalf."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+ANONYMOUS = "anonymous"
+PUBLIC_TENANT = "public"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A principal within a tenant, what it may do, and through whom it asks (nearest last)."""
+
+    principal: str = ANONYMOUS
+    tenant: str = PUBLIC_TENANT
+    roles: tuple[str, ...] = ()
+    scopes: tuple[str, ...] = ()
+    actors: tuple[str, ...] = ()
+
+
+def caller_from_authorizer(context: Mapping[str, Any] | None) -> Caller:
+    """Return the caller an API Gateway authorizer put into the request context.
+
+    API Gateway passes only flat strings, so lists arrive space-separated. Without an authorizer the
+    caller is anonymous in the public tenant.
+    """
+    if not context or not context.get("principalId"):
+        return Caller()
+    return Caller(
+        principal=str(context["principalId"]),
+        tenant=str(context.get("tenant") or PUBLIC_TENANT),
+        roles=tuple(str(context.get("roles") or "").split()),
+        scopes=tuple(str(context.get("scopes") or "").split()),
+        actors=tuple(str(context.get("actors") or "").split()),
+    )

@@ -1,0 +1,1 @@
+"""The data lake: typed datasets on PostgreSQL."""

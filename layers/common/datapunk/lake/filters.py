@@ -1,0 +1,239 @@
+"""Query parameters of a dataset's records, read into a checked query.
+
+The words are PostgREST's: `?week=gte.1990-01-01&select=year,mean:ppm.avg()&order=year.desc&limit=10`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg.types.json import Jsonb
+from pydantic import ValidationError
+
+from datapunk.errors import FieldError, InvalidInputError
+from datapunk.lake.columns import Column, ColumnType, text_value
+from datapunk.lake.datasets import Dataset
+from datapunk.paging import DEFAULT_LIMIT
+
+COMPARISONS = {"eq": "=", "neq": "<>", "gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
+NOTHING = {"null": "IS NULL", "not_null": "IS NOT NULL", "true": "IS TRUE", "false": "IS FALSE"}
+AGGREGATES = ("avg", "count", "max", "min", "sum")
+_NUMERIC = (ColumnType.INTEGER, ColumnType.NUMBER, ColumnType.DECIMAL)
+_ITEM = re.compile(
+    r"(?:(?P<alias>[a-z][a-z0-9_]{0,62}):)?(?P<column>[a-z][a-z0-9_]{0,62})?"
+    r"(?:\.?(?P<aggregate>[a-z]+)\(\))?\Z"
+)
+_LIST_VALUE = re.compile(r'\s*(?:"((?:[^"\\]|\\.)*)"|([^,"]*))\s*(?:,|\Z)')
+_CONTROLS = ("select", "order", "limit", "cursor")
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """`column operator value`; the value has the column's type, a list for `in`."""
+
+    column: Column
+    operator: str
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A result column: a column of the dataset or an aggregate over one (all rows for None)."""
+
+    name: str
+    column: Column | None
+    aggregate: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One sort key. PostgreSQL's default holds: nulls last ascending, first descending."""
+
+    name: str
+    descending: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A checked query: every name is the dataset's, every value has its column's type."""
+
+    outputs: tuple[Output, ...]
+    filters: tuple[Filter, ...]
+    order: tuple[Order, ...]
+    limit: int
+    cursor: str | None
+
+    @property
+    def grouped(self) -> bool:
+        """Whether rows are aggregated."""
+        return any(output.aggregate for output in self.outputs)
+
+
+def read_query(parameters: Mapping[str, Sequence[str]], dataset: Dataset, page_limit: int) -> Query:
+    """Check query parameters against the dataset.
+
+    Raises InvalidInputError with one entry per parameter that is wrong.
+    """
+    errors: list[FieldError] = []
+    reader = _Reader(dataset, errors)
+    outputs = reader.select(_single(parameters, "select", errors))
+    order = reader.order(_single(parameters, "order", errors), outputs)
+    limit = _limit(_single(parameters, "limit", errors), page_limit, errors)
+    filters = [
+        found
+        for name, values in parameters.items()
+        if name not in _CONTROLS
+        for value in values
+        if (found := reader.filter(name, value)) is not None
+    ]
+    cursor = _single(parameters, "cursor", errors)
+    if errors:
+        names = ", ".join(dict.fromkeys(error.field for error in errors))
+        raise InvalidInputError(f"Not valid: {names}.", errors=errors)
+    return Query(tuple(outputs), tuple(filters), tuple(order), limit, cursor or None)
+
+
+def _single(
+    parameters: Mapping[str, Sequence[str]], name: str, errors: list[FieldError]
+) -> str | None:
+    values = parameters.get(name, ())
+    if len(values) > 1:
+        errors.append(FieldError(name, "may be given once", "duplicate"))
+    return values[0] if values else None
+
+
+def _limit(text: str | None, most: int, errors: list[FieldError]) -> int:
+    if text is None:
+        return min(DEFAULT_LIMIT, most)
+    if text.isascii() and text.isdigit() and len(text) <= len(str(most)) and 1 <= int(text) <= most:
+        return int(text)
+    errors.append(FieldError("limit", f"must be a whole number from 1 to {most}", "range"))
+    return 1
+
+
+class _Reader:
+    """Reads the parts of a query, collecting what is wrong."""
+
+    def __init__(self, dataset: Dataset, errors: list[FieldError]) -> None:
+        self.dataset = dataset
+        self.errors = errors
+
+    def wrong(self, field: str, message: str, code: str) -> None:
+        """Note an error."""
+        self.errors.append(FieldError(field[:100], message, code))
+
+    def select(self, text: str | None) -> list[Output]:
+        """Read `select`: columns, renamed columns and aggregates; all columns by default."""
+        if text is None or text.strip() in ("", "*"):
+            return [Output(column.name, column) for column in self.dataset.columns]
+        found = [self._output(item.strip()) for item in text.split(",")]
+        outputs = [output for output in found if output is not None]
+        names = [output.name for output in outputs]
+        for name in {name for name in names if names.count(name) > 1}:
+            self.wrong("select", f"gives {name} twice: rename one of them", "duplicate")
+        return outputs
+
+    def _output(self, item: str) -> Output | None:
+        match = _ITEM.match(item)
+        if match is None or not (match["column"] or match["aggregate"]):
+            self.wrong("select", f"{item[:60]!r} is not a column or aggregate", "syntax")
+            return None
+        name, aggregate = match["column"], match["aggregate"]
+        column = self.dataset.column(name) if name else None
+        if name and column is None:
+            self.wrong("select", f"{name} is not a column of the dataset", "unknown_column")
+            return None
+        if aggregate is None:
+            return Output(match["alias"] or name, column)
+        if problem := _aggregate_problem(aggregate, column):
+            self.wrong("select", problem, "aggregate")
+            return None
+        return Output(match["alias"] or aggregate, column, aggregate)
+
+    def order(self, text: str | None, outputs: Sequence[Output]) -> list[Order]:
+        """Read `order` and complete it, so that it tells any two rows apart."""
+        grouped = any(output.aggregate for output in outputs)
+        if grouped:
+            known = {output.name for output in outputs}
+            rest = [output.name for output in outputs if not output.aggregate]
+        else:
+            known = {column.name for column in self.dataset.columns}
+            rest = [column.name for column in self.dataset.row_key()]
+        order: list[Order] = []
+        for item in (text or "").split(","):
+            name, _, direction = item.strip().partition(".")
+            if not name:
+                continue
+            if name not in known:
+                self.wrong("order", f"{name[:60]} is not a column of the result", "unknown_column")
+            elif direction not in ("", "asc", "desc"):
+                self.wrong("order", f"{direction[:20]!r} is neither asc nor desc", "syntax")
+            elif any(item.name == name for item in order):
+                self.wrong("order", f"{name} is given twice", "duplicate")
+            else:
+                order.append(Order(name, direction == "desc"))
+        chosen = {item.name for item in order}
+        return order + [Order(name) for name in rest if name not in chosen]
+
+    def filter(self, name: str, text: str) -> Filter | None:
+        """Read `name=operator.value`."""
+        column = self.dataset.column(name)
+        operator, _, value = text.partition(".")
+        if column is None:
+            self.wrong(name, "is not a column of the dataset", "unknown_column")
+        elif operator == "is":
+            if value in NOTHING and (
+                column.type is ColumnType.BOOLEAN or value in ("null", "not_null")
+            ):
+                return Filter(column, "is", value)
+            self.wrong(name, "is.null, is.not_null and, for booleans, is.true, is.false", "value")
+        elif operator == "in":
+            return self._in(column, value)
+        elif operator not in COMPARISONS:
+            known = ", ".join([*COMPARISONS, "in", "is"])
+            self.wrong(name, f"must begin with one of {known} and a dot", "operator")
+        elif (checked := self._value(column, value)) is not None:
+            return Filter(column, operator, checked)
+        return None
+
+    def _in(self, column: Column, text: str) -> Filter | None:
+        inner = text[1:-1] if text.startswith("(") and text.endswith(")") else None
+        if inner is None:
+            self.wrong(column.name, "in takes values in parentheses: in.(a,b)", "value")
+            return None
+        texts, place = [], 0
+        while place < len(inner):
+            match = _LIST_VALUE.match(inner, place)
+            if match is None:
+                self.wrong(column.name, "the list of in is not well-formed", "value")
+                return None
+            quoted, plain = match.groups()
+            texts.append(plain.strip() if quoted is None else re.sub(r"\\(.)", r"\1", quoted))
+            place = match.end()
+        values = [self._value(column, item) for item in texts]
+        return None if any(value is None for value in values) else Filter(column, "in", values)
+
+    def _value(self, column: Column, text: str) -> Any:
+        """Return the text as a value of the column's type, or None after noting what is wrong."""
+        try:
+            value = text_value(column.type).validate_python(text)
+        except ValidationError as error:
+            self.wrong(column.name, error.errors()[0]["msg"], "value")
+            return None
+        return Jsonb(value) if column.type is ColumnType.JSON else value
+
+
+def _aggregate_problem(aggregate: str, column: Column | None) -> str | None:
+    if aggregate not in AGGREGATES:
+        return f"{aggregate[:20]} is not one of {', '.join(AGGREGATES)}"
+    if column is None:
+        return None if aggregate == "count" else f"{aggregate} needs a column: column.{aggregate}()"
+    if aggregate in ("avg", "sum") and column.type not in _NUMERIC:
+        return f"{aggregate} needs a numeric column, and {column.name} is {column.type}"
+    unordered = (ColumnType.JSON, ColumnType.BOOLEAN, ColumnType.UUID)
+    if aggregate in ("min", "max") and column.type in unordered:
+        return f"{aggregate} needs values with an order, and {column.name} is {column.type}"
+    return None

@@ -1,0 +1,83 @@
+"""Rows into a dataset: all of a request or nothing, by COPY, with the event that tells of it."""
+
+from __future__ import annotations
+
+import psycopg
+from psycopg import sql
+from pydantic import BaseModel
+
+from datapunk.database import Transaction
+from datapunk.database.failures import copy_position
+from datapunk.errors import ConflictError, FieldError, InvalidInputError
+from datapunk.events import CloudEvent
+from datapunk.lake.datasets import OWNER_ROLE, Dataset
+from datapunk.lake.parsing import Parsed
+from datapunk.outbox import emit
+
+RECORDS_INSERTED = "lake.records.inserted"
+SOURCE = "/v1/lake/datasets"
+
+
+class Receipt(BaseModel):
+    """What became of the rows of one request, and the event that tells of them (none for no rows)."""
+
+    dataset: str
+    inserted: int
+    event_id: str | None
+
+
+def insert_records(tx: Transaction, dataset: Dataset, parsed: Parsed) -> Receipt:
+    """Copy all rows into the dataset's table and emit `lake.records.inserted`.
+
+    Raises InvalidInputError naming row and column, or ConflictError for a key that exists; the
+    transaction must then be rolled back, so that nothing of the request remains.
+    """
+    inserted = _copy(tx, dataset, parsed)
+    if not inserted:
+        return Receipt(dataset=dataset.name, inserted=0, event_id=None)
+    event = emit(
+        tx,
+        CloudEvent(
+            source=SOURCE,
+            type=RECORDS_INSERTED,
+            subject=dataset.name,
+            datacontenttype="application/json",
+            data={"dataset": dataset.name, "count": inserted, "version": dataset.version},
+        ),
+    )
+    return Receipt(dataset=dataset.name, inserted=inserted, event_id=event.id)
+
+
+def _copy(tx: Transaction, dataset: Dataset, parsed: Parsed) -> int:
+    names = sql.SQL(", ").join(sql.Identifier(column.name) for column in parsed.columns)
+    statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(dataset.table, names)
+    rows = 0
+    try:
+        with tx.acting_as(OWNER_ROLE):
+            with tx.copy(statement) as copy:
+                for chunk in parsed.chunks:
+                    copy.write(chunk.text)
+                    rows += chunk.count
+            written = tx.copied
+    except (InvalidInputError, ConflictError) as error:
+        raise _located(error) from error
+    if written != rows:
+        raise InvalidInputError(
+            "The database read another number of rows than the body has: nothing was stored."
+        )
+    return rows
+
+
+def _located(error: InvalidInputError | ConflictError) -> InvalidInputError | ConflictError:
+    """Name row and column where the database stopped; other errors stay as they are."""
+    cause = error.__cause__
+    position = copy_position(cause) if isinstance(cause, psycopg.Error) else None
+    if position is None:
+        return error
+    line, column = position
+    field = f"records.{line - 1}" + (f".{column}" if column else "")
+    message = error.errors[0].message if error.errors else "is refused"
+    code = error.errors[0].code if error.errors else error.code
+    return type(error)(
+        f"Row {line} is refused: {message}.", errors=[FieldError(field, message, code)]
+    )

@@ -1,0 +1,271 @@
+"""Request bodies read as rows of a dataset: JSON array, NDJSON or CSV, validated against its columns.
+
+A body becomes chunks of COPY input. JSON values are validated strictly (the number 5 is no text); CSV
+fields are texts, read by the column's type, and an empty field is null.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from pydantic import ConfigDict, TypeAdapter, ValidationError, create_model
+
+from datapunk.errors import FieldError, InvalidInputError, MalformedRequestError
+from datapunk.lake.columns import PYTHON_TYPES, Column, ColumnType, text_values
+
+JSON = "application/json"
+NDJSON = "application/x-ndjson"
+CSV = "text/csv"
+CHUNK = 5_000
+MAX_ERRORS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """A chunk of validated rows as COPY's CSV input, fields in the order of the body's columns."""
+
+    count: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """A readable body: the columns it fills, in order, and its rows chunk by chunk."""
+
+    columns: list[Column]
+    chunks: Iterator[Rows]
+
+
+def parse_body(media_type: str, charset: str, content: bytes, columns: Sequence[Column]) -> Parsed:
+    """Read a body of one of the three media types.
+
+    Raises MalformedRequestError when it is not well-formed and InvalidInputError, naming row and column,
+    when it does not fit the columns; for CSV rows the latter may come while the chunks are read.
+    """
+    if media_type == CSV:
+        return _parse_csv(_decode(content, charset), columns)
+    validate = _validate_lines if media_type == NDJSON else _validate_array
+    records = validate(content, columns)
+    return Parsed(list(columns), _record_chunks(records, columns))
+
+
+def _decode(content: bytes, charset: str) -> str:
+    try:
+        text = content.decode(charset)
+    except LookupError:
+        raise MalformedRequestError(f"The charset {charset!r} is not known.") from None
+    except UnicodeDecodeError as error:
+        raise MalformedRequestError(f"The body is not {charset}: {error.reason}.") from None
+    return text.removeprefix("\ufeff")
+
+
+# -- JSON ------------------------------------------------------------------------------------------
+
+
+def _record_adapter(columns: Sequence[Column], *, many: bool) -> TypeAdapter[Any]:
+    fields: dict[str, Any] = {}
+    for column in columns:
+        kind = PYTHON_TYPES[column.type]
+        fields[column.name] = (kind | None, None) if column.nullable else (kind, ...)
+    model = create_model("Record", __config__=ConfigDict(extra="forbid", strict=True), **fields)
+    return TypeAdapter(list[model] if many else model)  # type: ignore[valid-type]
+
+
+def _validate_array(content: bytes, columns: Sequence[Column]) -> list[Any]:
+    try:
+        records: list[Any] = _record_adapter(columns, many=True).validate_json(content)
+    except ValidationError as error:
+        raise _refused(error) from None
+    return records
+
+
+def _validate_lines(content: bytes, columns: Sequence[Column]) -> list[Any]:
+    adapter = _record_adapter(columns, many=False)
+    records: list[Any] = []
+    errors: list[tuple[int, list[Any]]] = []
+    for line in content.split(b"\n"):
+        if not line.strip():
+            continue
+        try:
+            records.append(adapter.validate_json(line))
+        except ValidationError as error:
+            found = error.errors(include_input=False, include_url=False)
+            if found[0]["type"] == "json_invalid":
+                row = len(records) + len(errors) + 1
+                raise MalformedRequestError(f"Row {row} is not valid JSON.") from None
+            errors.append((len(records) + len(errors), found))
+            if len(errors) >= MAX_ERRORS:
+                break
+    if errors:
+        raise _invalid(
+            _field_error(index, item["loc"], item["msg"], item["type"])
+            for index, found in errors
+            for item in found
+        )
+    return records
+
+
+def _refused(error: ValidationError) -> MalformedRequestError | InvalidInputError:
+    found = error.errors(include_input=False, include_url=False)
+    first = found[0]
+    if first["type"] == "json_invalid":
+        return MalformedRequestError("The body is not valid JSON.")
+    if not first["loc"]:
+        return InvalidInputError("The body must be a JSON array of objects, one per row.")
+    return _invalid(
+        _field_error(int(item["loc"][0]), item["loc"][1:], item["msg"], item["type"])
+        for item in found
+    )
+
+
+def _field_error(index: int, location: Sequence[int | str], message: str, code: str) -> FieldError:
+    """Name a value of a row; rows are counted from 0 in the field, as elements of an array are."""
+    column = str(location[0]) if location else ""
+    if code == "extra_forbidden":
+        message = "is not a column of the dataset"
+    return FieldError(f"records.{index}.{column}".rstrip("."), message, code)
+
+
+def _invalid(errors: Iterator[FieldError]) -> InvalidInputError:
+    listed = list(errors)
+    total, listed = len(listed), listed[:MAX_ERRORS]
+    more = f" (the first {MAX_ERRORS} of {total} errors are listed)" if total > MAX_ERRORS else ""
+    return InvalidInputError(
+        f"Not valid: {listed[0].field}: {listed[0].message}.{more}", errors=listed
+    )
+
+
+def _record_chunks(records: list[Any], columns: Sequence[Column]) -> Iterator[Rows]:
+    writers = [_writer(column.type) for column in columns]
+    names = [column.name for column in columns]
+    for start in range(0, len(records), CHUNK):
+        part = records[start : start + CHUNK]
+        lines = []
+        for record in part:
+            values = record.__dict__
+            lines.append(
+                ",".join(
+                    "" if (value := values[name]) is None else write(value)
+                    for name, write in zip(names, writers, strict=True)
+                )
+            )
+        yield Rows(len(part), "\n".join(lines) + "\n")
+
+
+def _writer(kind: ColumnType) -> Any:
+    """Return the function that writes a validated value as a CSV field."""
+    if kind in (ColumnType.INTEGER, ColumnType.NUMBER, ColumnType.DECIMAL, ColumnType.UUID):
+        return str
+    if kind is ColumnType.BOOLEAN:
+        return lambda value: "t" if value else "f"
+    if kind in (ColumnType.DATE, ColumnType.TIMESTAMP):
+        return lambda value: value.isoformat()
+    if kind is ColumnType.JSON:
+        return lambda value: _quote(orjson.dumps(value).decode())
+    return _quote
+
+
+def _quote(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"'
+
+
+# -- CSV -------------------------------------------------------------------------------------------
+
+
+def _parse_csv(text: str, columns: Sequence[Column]) -> Parsed:
+    text = text.rstrip("\r\n") + "\n"
+    # Python and PostgreSQL read quotes, carriage returns and a lone \. differently, so a body that has any
+    # is written anew from what was validated; any other goes to the database as it came.
+    plain = not any(sign in text for sign in ('"', "\r", "\\"))
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        header = next(reader)
+    except (StopIteration, csv.Error):
+        raise MalformedRequestError("The CSV body has no header line.") from None
+    filled = _header_columns(header, columns)
+    return Parsed(filled, _csv_chunks(reader, filled, plain=plain))
+
+
+def _header_columns(header: list[str], columns: Sequence[Column]) -> list[Column]:
+    by_name = {column.name: column for column in columns}
+    errors = []
+    names = [name.strip() for name in header]
+    for name in names:
+        if name not in by_name:
+            message = "is not a column of the dataset"
+            errors.append(FieldError(name[:100] or "(empty)", message, "extra_forbidden"))
+        elif names.count(name) > 1:
+            errors.append(FieldError(name, "stands twice in the header", "duplicate"))
+    errors += [
+        FieldError(column.name, "is required and not in the header", "missing")
+        for column in columns
+        if not column.nullable and column.name not in names
+    ]
+    if errors:
+        listed = ", ".join(dict.fromkeys(error.field for error in errors))
+        raise InvalidInputError(
+            f"The CSV header is not valid: {listed}.", errors=errors[:MAX_ERRORS]
+        )
+    return [by_name[name] for name in names]
+
+
+def _csv_chunks(reader: Any, columns: list[Column], *, plain: bool) -> Iterator[Rows]:
+    done = 0
+    while rows := _read_rows(reader, done):
+        width = len(columns)
+        for index, row in enumerate(rows):
+            if len(row) != width:
+                raise InvalidInputError(
+                    f"Row {done + index + 1} (line {reader.line_num} or before) has {len(row)} fields "
+                    f"instead of {width}.",
+                    errors=[FieldError(f"records.{done + index}", "has another width", "width")],
+                )
+        for place, column in enumerate(columns):
+            _check_column([row[place] for row in rows], column, done)
+        if plain:
+            text = "\n".join([",".join(row) for row in rows])
+        else:
+            text = "\n".join(
+                [",".join([_quote(field) if field else "" for field in row]) for row in rows]
+            )
+        yield Rows(len(rows), text + "\n")
+        done += len(rows)
+
+
+def _read_rows(reader: Any, done: int) -> list[list[str]]:
+    rows: list[list[str]] = []
+    try:
+        for row in reader:
+            rows.append(row)
+            if len(rows) == CHUNK:
+                break
+    except csv.Error as error:
+        row = done + len(rows) + 1
+        raise MalformedRequestError(f"Row {row} is not well-formed CSV: {error}.") from None
+    return rows
+
+
+def _check_column(values: list[str], column: Column, first: int) -> None:
+    """Validate one column of a chunk. Raises InvalidInputError naming the rows."""
+    present: list[str | None] = list(values)
+    if "" in values:
+        if not column.nullable:
+            raise _invalid(
+                _field_error(first + index, (column.name,), "must not be empty", "missing")
+                for index, value in enumerate(values)
+                if not value
+            )
+        present = [value or None for value in values]
+    try:
+        text_values(column.type, nullable=column.nullable).validate_python(present)
+    except ValidationError as error:
+        found = error.errors(include_input=False, include_url=False)
+        raise _invalid(
+            _field_error(first + int(item["loc"][0]), (column.name,), item["msg"], item["type"])
+            for item in found
+        ) from None

@@ -1,0 +1,258 @@
+"""Records out of a dataset: one page, every value bound, every identifier composed."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, LiteralString
+
+import orjson
+from psycopg import sql
+
+from datapunk.database import Transaction
+from datapunk.errors import FieldError, InvalidInputError
+from datapunk.lake.columns import SQL_TYPES, Column
+from datapunk.lake.datasets import Dataset
+from datapunk.lake.filters import COMPARISONS, NOTHING, Filter, Order, Output, Query
+from datapunk.lake.parsing import CSV, NDJSON
+from datapunk.paging import decode_cursor, encode_cursor
+
+
+@dataclass(frozen=True, slots=True)
+class RecordsPage:
+    """A page as text of its media type; `next_cursor` is None on the last one."""
+
+    body: str
+    media_type: str
+    next_cursor: str | None
+
+
+def query_records(tx: Transaction, dataset: Dataset, query: Query, media_type: str) -> RecordsPage:
+    """Run a query and return a page as JSON (`{items, next_cursor}`), NDJSON or CSV.
+
+    Raises InvalidInputError for a cursor of another query, DeadlineExceededError when it takes too long.
+    """
+    statement, parameters = compile_query(dataset, query, as_texts=media_type == CSV)
+    rows = tx.all(statement, parameters)
+    page = rows[: query.limit]
+    cursor = None
+    if len(rows) > query.limit:
+        cursor = encode_cursor(_shape(dataset, query), page[-1]["position"])
+    documents = [row["document"] for row in page]
+    return RecordsPage(_render(documents, query, media_type, cursor), media_type, cursor)
+
+
+def _render(documents: list[Any], query: Query, media_type: str, cursor: str | None) -> str:
+    if media_type == CSV:
+        written = io.StringIO()
+        writer = csv.writer(written, lineterminator="\r\n")  # RFC 4180
+        writer.writerow([output.name for output in query.outputs])
+        writer.writerows(documents)
+        return written.getvalue()
+    if media_type == NDJSON:
+        return "".join(f"{document}\n" for document in documents)
+    return f'{{"items":[{",".join(documents)}],"next_cursor":{orjson.dumps(cursor).decode()}}}'
+
+
+def compile_query(
+    dataset: Dataset, query: Query, *, as_texts: bool
+) -> tuple[sql.Composed, list[Any]]:
+    """Return the statement and its parameters.
+
+    Its rows have a `document` (the row as JSON text, or as an array of texts) and a `position`, the
+    values of the sort keys, from which the next page's cursor is made. One row more than the limit is
+    asked for, to know whether there is a next page.
+    """
+    selected = [
+        sql.SQL("{} AS {}").format(_expression(output), sql.Identifier(output.name))
+        for output in query.outputs
+    ]
+    # Sort keys get names of their own beside the outputs: an output may be renamed to any of them.
+    keys = [_key_expression(query, order) for order in query.order]
+    selected += [
+        sql.SQL("{} AS {}").format(key, _key_name(place)) for place, key in enumerate(keys)
+    ]
+    conditions, parameters = _conditions(query.filters)
+    inner = sql.SQL("SELECT {} FROM {}{}{}").format(
+        sql.SQL(", ").join(selected), dataset.table, conditions, _group(query)
+    )
+    after, position = _after(dataset, query)
+    statement = sql.SQL(
+        "SELECT {document} AS document, json_build_array({keys}) AS position "
+        "FROM ({inner}) AS rows{after} ORDER BY {order} LIMIT {limit}"
+    ).format(
+        document=_document(query.outputs, as_texts=as_texts),
+        keys=sql.SQL(", ").join(_key_name(place) for place in range(len(keys))),
+        inner=inner,
+        after=after,
+        order=sql.SQL(", ").join(_direction(place, item) for place, item in enumerate(query.order))
+        if query.order
+        else sql.SQL("1"),
+        limit=sql.Literal(query.limit + 1),
+    )
+    return statement, parameters + position
+
+
+def _key_name(place: int) -> sql.Identifier:
+    return sql.Identifier(f"_key_{place}")
+
+
+def _direction(place: int, order: Order) -> sql.Composed:
+    return sql.SQL("{} {}").format(_key_name(place), sql.SQL("DESC" if order.descending else "ASC"))
+
+
+def _expression(output: Output) -> sql.Composable:
+    if output.aggregate is None:
+        return sql.Identifier(output.column.name if output.column else output.name)
+    inner: sql.Composable = sql.SQL("*")
+    if output.column is not None:
+        inner = sql.Identifier(output.column.name)
+    return sql.SQL("{}({})").format(sql.SQL(output.aggregate), inner)
+
+
+def _key_expression(query: Query, order: Order) -> sql.Composable:
+    if query.grouped:
+        return _expression(next(item for item in query.outputs if item.name == order.name))
+    return sql.Identifier(order.name)
+
+
+def _group(query: Query) -> sql.Composable:
+    plain = [_expression(output) for output in query.outputs if not output.aggregate]
+    if not query.grouped or not plain:
+        return sql.SQL("")
+    return sql.SQL(" GROUP BY {}").format(sql.SQL(", ").join(plain))
+
+
+def _document(outputs: Sequence[Output], *, as_texts: bool) -> sql.Composed:
+    """Return the expression for one result row: built by PostgreSQL, which is much faster at it."""
+    if as_texts:
+        texts = [sql.SQL("{}::text").format(sql.Identifier(output.name)) for output in outputs]
+        return sql.SQL("ARRAY[{}]").format(sql.SQL(", ").join(texts))
+    pairs = [
+        sql.SQL("{}, {}").format(sql.Literal(output.name), sql.Identifier(output.name))
+        for output in outputs
+    ]
+    # A function takes 100 arguments, an object of more members is put together from several.
+    groups = [pairs[start : start + 50] for start in range(0, len(pairs), 50)]
+    if len(groups) == 1:
+        return sql.SQL("json_build_object({})::text").format(sql.SQL(", ").join(groups[0]))
+    objects = [
+        sql.SQL("jsonb_build_object({})").format(sql.SQL(", ").join(group)) for group in groups
+    ]
+    return sql.SQL("({})::text").format(sql.SQL(" || ").join(objects))
+
+
+def _conditions(filters: Sequence[Filter]) -> tuple[sql.Composable, list[Any]]:
+    parts: list[sql.Composable] = []
+    parameters: list[Any] = []
+    for item in filters:
+        name = sql.Identifier(item.column.name)
+        if item.operator == "is":
+            parts.append(sql.SQL("{} {}").format(name, sql.SQL(NOTHING[item.value])))
+        elif item.operator == "in":
+            slots = sql.SQL(", ").join([sql.Placeholder()] * len(item.value))
+            parts.append(
+                sql.SQL("{} IN ({})").format(name, slots) if item.value else sql.SQL("FALSE")
+            )
+            parameters += item.value
+        else:
+            sign = sql.SQL(COMPARISONS[item.operator])
+            parts.append(sql.SQL("{} {} {}").format(name, sign, sql.Placeholder()))
+            parameters.append(item.value)
+    if not parts:
+        return sql.SQL(""), []
+    return sql.SQL(" WHERE {}").format(sql.SQL(" AND ").join(parts)), parameters
+
+
+def _shape(dataset: Dataset, query: Query) -> str:
+    """Describe what a cursor depends on: another order or selection has other positions."""
+    outputs = [(output.name, output.aggregate) for output in query.outputs]
+    return repr((dataset.table_name, outputs, query.order))
+
+
+def _after(dataset: Dataset, query: Query) -> tuple[sql.Composable, list[Any]]:
+    """Return the condition that leaves only rows behind the cursor's position."""
+    if query.cursor is None:
+        return sql.SQL(""), []
+    position = decode_cursor(_shape(dataset, query), query.cursor, len(query.order))
+    kinds = [_key_type(dataset, query, order) for order in query.order]
+    if _plain_keys(dataset, query):
+        names = sql.SQL(", ").join(_key_name(place) for place in range(len(kinds)))
+        slots = sql.SQL(", ").join(_slot(kind) for kind in kinds)
+        sign = sql.SQL("<" if query.order[0].descending else ">")
+        condition = sql.SQL(" WHERE ({}) {} ({})").format(names, sign, slots)
+        return condition, _bindable(position)
+    alternatives: list[sql.Composable] = []
+    parameters: list[Any] = []
+    for place, order in enumerate(query.order):
+        step = _beyond(place, order, position[place], kinds[place])
+        if step is None:
+            continue
+        same = [
+            sql.SQL("{} IS NOT DISTINCT FROM {}").format(_key_name(before), _slot(kinds[before]))
+            for before in range(place)
+        ]
+        alternatives.append(sql.SQL("({})").format(sql.SQL(" AND ").join([*same, step[0]])))
+        parameters += [*position[:place], *step[1]]
+    if not alternatives:
+        return sql.SQL(" WHERE FALSE"), []
+    return sql.SQL(" WHERE {}").format(sql.SQL(" OR ").join(alternatives)), _bindable(parameters)
+
+
+def _beyond(
+    place: int, order: Order, value: Any, kind: LiteralString
+) -> tuple[sql.Composed, list[Any]] | None:
+    """Return the condition for a sort key behind `value`; nulls are last ascending, first descending."""
+    name = _key_name(place)
+    if value is None:
+        return (sql.SQL("{} IS NOT NULL").format(name), []) if order.descending else None
+    if order.descending:
+        return sql.SQL("{} < {}").format(name, _slot(kind)), [value]
+    return sql.SQL("({0} > {1} OR {0} IS NULL)").format(name, _slot(kind)), [value]
+
+
+def _plain_keys(dataset: Dataset, query: Query) -> bool:
+    """Tell whether one row comparison will do, which an index can serve."""
+    if query.grouped or len({order.descending for order in query.order}) != 1:
+        return False
+    required = {
+        column.name for column in [*dataset.columns, *dataset.row_key()] if not column.nullable
+    }
+    return all(order.name in required for order in query.order)
+
+
+def _key_type(dataset: Dataset, query: Query, order: Order) -> LiteralString:
+    """Return PostgreSQL's type of a sort key, which its value in a cursor is cast to."""
+    if not query.grouped:
+        columns: list[Column] = [*dataset.columns, *dataset.row_key()]
+        column = next(item for item in columns if item.name == order.name)
+        return SQL_TYPES[column.type]
+    output = next(item for item in query.outputs if item.name == order.name)
+    if output.aggregate in ("avg", "sum"):
+        return "numeric" if output.column and output.column.type != "number" else "double precision"
+    if output.aggregate == "count" or output.column is None:
+        return "bigint"
+    return SQL_TYPES[output.column.type]
+
+
+def _slot(kind: LiteralString) -> sql.Composed:
+    return sql.SQL("{}::text::{}").format(sql.Placeholder(), sql.SQL(kind))
+
+
+def _bindable(values: Sequence[Any]) -> list[Any]:
+    """Return a cursor's values as texts to be cast. Raises InvalidInputError for nested ones."""
+    texts: list[Any] = []
+    for value in values:
+        if isinstance(value, bool):
+            texts.append("true" if value else "false")
+        elif value is None or isinstance(value, str):
+            texts.append(value)
+        elif isinstance(value, int | float):
+            texts.append(repr(value))
+        else:
+            raise InvalidInputError(
+                "Not valid: cursor.", errors=[FieldError("cursor", "is not a cursor", "cursor")]
+            )
+    return texts

@@ -1,0 +1,165 @@
+"""Typed settings of the platform: where each value comes from is known, secrets print as stars.
+
+An explicit argument beats the environment, which beats the default. An environment value of the form
+`secretsmanager:<id>` or `ssm:<name>` is a reference; it is looked up when the setting is first loaded.
+Nothing is read at import.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any
+from urllib.parse import quote, urlsplit, urlunsplit
+
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, ValidationError
+
+from datapunk.errors import ConfigurationError
+
+
+class Settings(BaseModel):
+    """Every setting a function may need. A field's alias is its environment variable."""
+
+    model_config = ConfigDict(frozen=True, populate_by_name=True, extra="forbid")
+
+    stage: str = Field(
+        default="local", alias="DATAPUNK_STAGE", description="Name of the environment."
+    )
+    database_url: SecretStr | None = Field(
+        default=None,
+        alias="DATABASE_URL",
+        description="PostgreSQL URL (`postgresql://user:password@host:port/database`).",
+    )
+    database_credentials: SecretStr | None = Field(
+        default=None,
+        alias="DATABASE_CREDENTIALS",
+        description="JSON with `username` and `password`, used when the URL has none.",
+    )
+    redis_url: SecretStr | None = Field(
+        default=None, alias="REDIS_URL", description="Redis URL (`redis://` or `rediss://`)."
+    )
+    redis_credentials: SecretStr | None = Field(
+        default=None,
+        alias="REDIS_CREDENTIALS",
+        description="JSON with `username` and `password`, used when the URL has none.",
+    )
+    amqp_url: SecretStr | None = Field(
+        default=None, alias="AMQP_URL", description="RabbitMQ URL (`amqp://` or `amqps://`)."
+    )
+    amqp_credentials: SecretStr | None = Field(
+        default=None,
+        alias="AMQP_CREDENTIALS",
+        description="JSON with `username` and `password`, used when the URL has none.",
+    )
+    storage_bucket: str | None = Field(
+        default=None, alias="STORAGE_BUCKET", description="Bucket for objects."
+    )
+    log_level: str = Field(
+        default="INFO", alias="POWERTOOLS_LOG_LEVEL", description="Least severe level logged."
+    )
+    page_limit: int = Field(
+        default=10_000,
+        alias="DATAPUNK_PAGE_LIMIT",
+        ge=1,
+        description="Most items a page of a list or query may have.",
+    )
+
+    _sources: dict[str, str] = PrivateAttr(default_factory=dict)
+
+    def source(self, field: str) -> str:
+        """Return where the value of `field` came from, e.g. `environment DATABASE_URL`."""
+        return self._sources.get(field, "default")
+
+    def database(self) -> str:
+        """Return the PostgreSQL URL with credentials. Raises ConfigurationError when unset."""
+        return _with_credentials("DATABASE_URL", self.database_url, self.database_credentials)
+
+    def redis(self) -> str:
+        """Return the Redis URL with credentials. Raises ConfigurationError when unset."""
+        return _with_credentials("REDIS_URL", self.redis_url, self.redis_credentials)
+
+    def amqp(self) -> str:
+        """Return the RabbitMQ URL with credentials. Raises ConfigurationError when unset."""
+        return _with_credentials("AMQP_URL", self.amqp_url, self.amqp_credentials)
+
+
+class _Credentials(BaseModel):
+    username: str
+    password: str
+
+
+def _with_credentials(variable: str, url: SecretStr | None, credentials: SecretStr | None) -> str:
+    if url is None:
+        raise ConfigurationError(f"{variable} is not set.")
+    parts = urlsplit(url.get_secret_value())
+    if credentials is None or parts.username:
+        return url.get_secret_value()
+    try:
+        pair = _Credentials.model_validate_json(credentials.get_secret_value())
+    except ValidationError as error:
+        name = variable.replace("_URL", "_CREDENTIALS")
+        raise ConfigurationError(f"{name} is not JSON with username and password.") from error
+    user, password = quote(pair.username, safe=""), quote(pair.password, safe="")
+    return urlunsplit(parts._replace(netloc=f"{user}:{password}@{parts.netloc}"))
+
+
+def _read_secret(identifier: str) -> str:
+    import boto3
+
+    answer = boto3.client("secretsmanager").get_secret_value(SecretId=identifier)
+    return str(answer["SecretString"])
+
+
+def _read_parameter(name: str) -> str:
+    import boto3
+
+    answer = boto3.client("ssm").get_parameter(Name=name, WithDecryption=True)
+    return str(answer["Parameter"]["Value"])
+
+
+_REFERENCES: Mapping[str, Callable[[str], str]] = {
+    "secretsmanager:": _read_secret,
+    "ssm:": _read_parameter,
+}
+
+
+def _resolve(variable: str, value: str) -> tuple[str, str]:
+    """Return the value and its source, following a reference."""
+    for prefix, read in _REFERENCES.items():
+        if value.startswith(prefix):
+            try:
+                return read(value.removeprefix(prefix)), value
+            except Exception as error:
+                raise ConfigurationError(f"{variable} refers to {value}: not readable.") from error
+    return value, f"environment {variable}"
+
+
+def load_settings(environment: Mapping[str, str] | None = None, **explicit: Any) -> Settings:
+    """Build settings from explicit values, then `environment` (the process's own by default).
+
+    An empty variable counts as unset, since templates cannot leave one out. Raises
+    ConfigurationError naming the variable whose value is wrong.
+    """
+    environment = os.environ if environment is None else environment
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    for name, field in Settings.model_fields.items():
+        variable = field.alias or name
+        if name in explicit:
+            values[name], sources[name] = explicit[name], "argument"
+        elif environment.get(variable):
+            values[name], sources[name] = _resolve(variable, environment[variable])
+    try:
+        settings = Settings.model_validate(values)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        raise ConfigurationError(f"{first['loc'][0]}: {first['msg']}.") from None
+    settings._sources.update(sources)  # noqa: SLF001 -- filled once, by the only constructor
+    return settings
+
+
+@cache
+def settings() -> Settings:
+    """Return this environment's settings, loaded on first use."""
+    return load_settings()

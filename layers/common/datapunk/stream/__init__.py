@@ -1,0 +1,1 @@
+"""Events: received, stored and listed."""

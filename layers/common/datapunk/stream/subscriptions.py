@@ -1,0 +1,8 @@
+"""Who gets which events: one queue per consumer function, called like its operation.
+
+The template's mapping of each function names the same queue; `tests/conventions` compares the two.
+"""
+
+from datapunk.broker.topology import Subscription
+
+SUBSCRIPTIONS = (Subscription(queue="stream.store_event", patterns=("#",)),)
