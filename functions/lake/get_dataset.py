@@ -1,16 +1,19 @@
 """GET /v1/lake/datasets/{dataset}: one dataset, or 404."""
 
+from typing import Annotated
+
 from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.openapi.params import Path
 from datapunk.database import transaction
 from datapunk.http import http_function
-from datapunk.lake.columns import Identifier
+from datapunk.lake.columns import IDENTIFIER
 from datapunk.lake.datasets import Dataset, find_dataset
 
 app, handler = http_function("lake.get_dataset")
 
 
 @app.get("/v1/lake/datasets/<dataset>", tags=["lake"])
-def get_dataset(dataset: Identifier) -> Response[Dataset]:
+def get_dataset(dataset: Annotated[str, Path(pattern=IDENTIFIER)]) -> Response[Dataset]:
     """Return the dataset with its version, columns and key."""
     with transaction() as tx:
         found = find_dataset(tx, dataset)

@@ -1,9 +1,12 @@
 """POST /v1/lake/datasets/{dataset}/records: insert rows from a JSON array, NDJSON or CSV."""
 
+from typing import Annotated
+
 from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.openapi.params import Path
 from datapunk.database import transaction
 from datapunk.http import http_function
-from datapunk.lake.columns import Identifier
+from datapunk.lake.columns import IDENTIFIER
 from datapunk.lake.datasets import find_dataset
 from datapunk.lake.ingest import Receipt
 from datapunk.lake.ingest import insert_records as insert
@@ -15,7 +18,7 @@ app.accepts(JSON, NDJSON, CSV)
 
 
 @app.post("/v1/lake/datasets/<dataset>/records", status_code=201, tags=["lake"])
-def insert_records(dataset: Identifier) -> Response[Receipt]:
+def insert_records(dataset: Annotated[str, Path(pattern=IDENTIFIER)]) -> Response[Receipt]:
     """Insert all rows of the body or none; emits `lake.records.inserted`."""
     body = app.body()
     with transaction() as tx:

@@ -1,11 +1,13 @@
 """GET /v1/lake/datasets/{dataset}/records: filtered, ordered, paged; as JSON, NDJSON or CSV."""
 
+from typing import Annotated
 from urllib.parse import urlencode
 
 from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.openapi.params import Path
 from datapunk.database import transaction
 from datapunk.http import http_function, negotiate
-from datapunk.lake.columns import Identifier
+from datapunk.lake.columns import IDENTIFIER
 from datapunk.lake.datasets import find_dataset
 from datapunk.lake.filters import read_query
 from datapunk.lake.parsing import CSV, JSON, NDJSON
@@ -16,7 +18,7 @@ app, handler = http_function("lake.query_records")
 
 
 @app.get("/v1/lake/datasets/<dataset>/records", tags=["lake"])
-def query_records(dataset: Identifier) -> Response[str]:
+def query_records(dataset: Annotated[str, Path(pattern=IDENTIFIER)]) -> Response[str]:
     """Return a page of records. Filters are `column=operator.value`, as PostgREST writes them."""
     media_type = negotiate(app.header("accept"), (JSON, NDJSON, CSV), JSON)
     parameters = app.query()

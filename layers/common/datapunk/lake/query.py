@@ -130,18 +130,10 @@ def _document(outputs: Sequence[Output], *, as_texts: bool) -> sql.Composed:
     if as_texts:
         texts = [sql.SQL("{}::text").format(sql.Identifier(output.name)) for output in outputs]
         return sql.SQL("ARRAY[{}]").format(sql.SQL(", ").join(texts))
-    pairs = [
-        sql.SQL("{}, {}").format(sql.Literal(output.name), sql.Identifier(output.name))
-        for output in outputs
-    ]
-    # A function takes 100 arguments, an object of more members is put together from several.
-    groups = [pairs[start : start + 50] for start in range(0, len(pairs), 50)]
-    if len(groups) == 1:
-        return sql.SQL("json_build_object({})::text").format(sql.SQL(", ").join(groups[0]))
-    objects = [
-        sql.SQL("jsonb_build_object({})").format(sql.SQL(", ").join(group)) for group in groups
-    ]
-    return sql.SQL("({})::text").format(sql.SQL(" || ").join(objects))
+    names = [sql.SQL("rows.{}").format(sql.Identifier(output.name)) for output in outputs]
+    return sql.SQL("(SELECT row_to_json(outputs) FROM (SELECT {}) AS outputs)::text").format(
+        sql.SQL(", ").join(names)
+    )
 
 
 def _conditions(filters: Sequence[Filter]) -> tuple[sql.Composable, list[Any]]:
