@@ -1,0 +1,1 @@
+"""PostgreSQL, Redis and RabbitMQ for one machine: private, or those whose URLs are given."""
