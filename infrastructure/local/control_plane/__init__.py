@@ -1,0 +1,1 @@
+"""The AWS control plane on one machine: an emulator, and the template created in it as a stack."""

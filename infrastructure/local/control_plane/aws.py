@@ -1,0 +1,59 @@
+"""Clients of the control plane: one session, dummy credentials, nothing of the user's own AWS setup."""
+
+from __future__ import annotations
+
+from typing import Any
+
+REGION = "us-east-1"
+ACCOUNT = "000000000000"
+ACCESS_KEY = "test"
+SECRET_KEY = "test"  # noqa: S105 - the emulators' conventional dummy, not a secret
+
+
+def environment(aws_endpoint: str) -> dict[str, str]:
+    """Return the variables that point any AWS SDK or the `aws` command at the control plane."""
+    return {
+        "AWS_ENDPOINT_URL": aws_endpoint,
+        "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+        "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
+        "AWS_REGION": REGION,
+        "AWS_DEFAULT_REGION": REGION,
+    }
+
+
+class Clients:
+    """Clients of one endpoint, each made on first use and from the same session.
+
+    Nothing is taken from the environment or from `~/.aws`: a profile there must never send these calls
+    to a real account.
+    """
+
+    def __init__(self, aws_endpoint: str) -> None:
+        import boto3
+
+        self.endpoint = aws_endpoint
+        self._session = boto3.Session(
+            aws_access_key_id=ACCESS_KEY, aws_secret_access_key=SECRET_KEY, region_name=REGION
+        )
+        self._clients: dict[str, Any] = {}
+
+    def __call__(self, service: str) -> Any:
+        """Return the client of the service, `s3` or `cloudformation` for instance."""
+        from botocore.config import Config
+
+        if service not in self._clients:
+            config = Config(
+                connect_timeout=3,
+                read_timeout=60,
+                retries={"max_attempts": 2, "mode": "standard"},
+                s3={"addressing_style": "path"},
+            )
+            self._clients[service] = self._session.client(
+                service, endpoint_url=self.endpoint, config=config
+            )
+        return self._clients[service]
+
+    def pages(self, service: str, operation: str, key: str, **arguments: Any) -> list[Any]:
+        """Return the items of all pages of a paginated operation."""
+        paginator = self(service).get_paginator(operation)
+        return [item for page in paginator.paginate(**arguments) for item in page.get(key, [])]
