@@ -2,11 +2,12 @@
 
 from aws_lambda_powertools.event_handler import Response
 from datapunk.database import transaction
+from datapunk.errors import ConflictError
 from datapunk.http import http_function
 from datapunk.lake.datasets import Dataset, DatasetDefinition
 from datapunk.lake.datasets import create_dataset as create
 
-app, handler = http_function("lake.create_dataset")
+app, handler = http_function("lake.create_dataset", raises=(ConflictError,))
 
 
 @app.post("/v1/lake/datasets", status_code=201, tags=["lake"])

@@ -5,11 +5,12 @@ from typing import Annotated
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Path
 from datapunk.database import transaction
+from datapunk.errors import NotFoundError
 from datapunk.http import http_function
 from datapunk.lake.columns import IDENTIFIER
 from datapunk.lake.datasets import Dataset, find_dataset
 
-app, handler = http_function("lake.get_dataset")
+app, handler = http_function("lake.get_dataset", raises=(NotFoundError,))
 
 
 @app.get("/v1/lake/datasets/<dataset>", tags=["lake"])

@@ -5,6 +5,7 @@ from typing import Annotated
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Path
 from datapunk.database import transaction
+from datapunk.errors import ConflictError, NotFoundError
 from datapunk.http import http_function
 from datapunk.lake.columns import IDENTIFIER
 from datapunk.lake.datasets import find_dataset
@@ -13,8 +14,9 @@ from datapunk.lake.ingest import insert_records as insert
 from datapunk.lake.parsing import CSV, JSON, NDJSON, parse_body
 from datapunk.outbox import relay_now
 
-app, handler = http_function("lake.insert_records")
-app.accepts(JSON, NDJSON, CSV)
+app, handler = http_function(
+    "lake.insert_records", accepts=(JSON, NDJSON, CSV), raises=(NotFoundError, ConflictError)
+)
 
 
 @app.post("/v1/lake/datasets/<dataset>/records", status_code=201, tags=["lake"])

@@ -6,21 +6,28 @@ from urllib.parse import urlencode
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Path
 from datapunk.database import transaction
+from datapunk.errors import NotFoundError
 from datapunk.http import http_function, negotiate
 from datapunk.lake.columns import IDENTIFIER
 from datapunk.lake.datasets import find_dataset
-from datapunk.lake.filters import read_query
+from datapunk.lake.filters import QUERY_PARAMETERS, read_query
 from datapunk.lake.parsing import CSV, JSON, NDJSON
 from datapunk.lake.query import query_records as run_query
 from datapunk.settings import settings
 
-app, handler = http_function("lake.query_records")
+MEDIA_TYPES = (JSON, NDJSON, CSV)
+app, handler = http_function(
+    "lake.query_records",
+    produces=MEDIA_TYPES,
+    raises=(NotFoundError,),
+    parameters=QUERY_PARAMETERS,
+)
 
 
 @app.get("/v1/lake/datasets/<dataset>/records", tags=["lake"])
 def query_records(dataset: Annotated[str, Path(pattern=IDENTIFIER)]) -> Response[str]:
     """Return a page of records. Filters are `column=operator.value`, as PostgREST writes them."""
-    media_type = negotiate(app.header("accept"), (JSON, NDJSON, CSV), JSON)
+    media_type = negotiate(app.header("accept"), MEDIA_TYPES, JSON)
     parameters = app.query()
     with transaction() as tx:
         target = find_dataset(tx, dataset)

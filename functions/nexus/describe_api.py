@@ -4,7 +4,7 @@ from aws_lambda_powertools.event_handler import Response
 from datapunk.http import http_function
 from datapunk.nexus.documents import openapi_document, reference_page
 
-app, handler = http_function("nexus.describe_api")
+app, handler = http_function("nexus.describe_api", produces=("application/json", "text/html"))
 _CACHE = {"Cache-Control": "public, max-age=300"}
 
 

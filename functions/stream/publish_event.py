@@ -7,8 +7,9 @@ from datapunk.events import BATCH, STRUCTURED, publish_events
 from datapunk.http import http_function
 from datapunk.stream.receiving import Accepted, read_events
 
-app, handler = http_function("stream.publish_event")
-app.accepts(STRUCTURED, BATCH, "application/json")
+app, handler = http_function(
+    "stream.publish_event", accepts=(STRUCTURED, BATCH, "application/json")
+)
 
 
 @app.post("/v1/stream/events", status_code=202, tags=["stream"])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,14 +61,24 @@ class Body:
 class HttpFunction(APIGatewayRestResolver):
     """A resolver that knows its operation and answers errors as problem documents."""
 
-    def __init__(self, operation: str) -> None:
+    def __init__(
+        self,
+        operation: str,
+        accepts: Sequence[str] = (),
+        produces: Sequence[str] = (),
+        raises: Sequence[type[DatapunkError]] = (),
+        parameters: Sequence[Mapping[str, Any]] = (),
+    ) -> None:
         super().__init__(
             enable_validation=True,
             serializer=_dumps,
             json_body_deserializer=orjson.loads,
         )
         self.operation = operation
-        self.accepted_bodies: tuple[str, ...] = ()
+        self.accepts = tuple(accepts)
+        self.produces = tuple(produces)
+        self.raises = tuple(raises)
+        self.parameters = tuple(parameters)
         for error in (DatapunkError, RouteNotFoundError, Exception):
             self.exception_handler(error)(self._answer_error)
         for refused in (
@@ -84,10 +94,6 @@ class HttpFunction(APIGatewayRestResolver):
         work = current()
         return work.caller if work else Caller()
 
-    def accepts(self, *media_types: str) -> None:
-        """Declare the media types that `body` reads; shown in the OpenAPI document."""
-        self.accepted_bodies = media_types
-
     def body(self, *, charset: str = "utf-8") -> Body:
         """Return the raw request body of one of the declared media types.
 
@@ -96,8 +102,8 @@ class HttpFunction(APIGatewayRestResolver):
         """
         headers = _headers(self.current_event.raw_event)
         media_type, parameters = _content_type(headers.get("content-type", ""))
-        if media_type not in self.accepted_bodies:
-            expected = ", ".join(self.accepted_bodies)
+        if media_type not in self.accepts:
+            expected = ", ".join(self.accepts)
             given = f"{media_type!r} is" if media_type else "No content type was given, or it is"
             raise UnsupportedMediaTypeError(f"{given} not one of: {expected}.")
         if headers.get("content-encoding", "identity") != "identity":
@@ -125,9 +131,22 @@ class HttpFunction(APIGatewayRestResolver):
         return Response(status_code=status, content_type=PROBLEM_JSON, body=body, headers=headers)
 
 
-def http_function(operation: str) -> tuple[HttpFunction, LambdaHandler]:
-    """Return the app of an HTTP operation, to put routes on, and its Lambda handler."""
-    app = HttpFunction(operation)
+def http_function(
+    operation: str,
+    *,
+    accepts: Sequence[str] = (),
+    produces: Sequence[str] = (),
+    raises: Sequence[type[DatapunkError]] = (),
+    parameters: Sequence[Mapping[str, Any]] = (),
+) -> tuple[HttpFunction, LambdaHandler]:
+    """Return the app of an HTTP operation, to put routes on, and its Lambda handler.
+
+    What the resolver cannot see from type hints is said here, for the handler's use and the OpenAPI
+    document: media types of a raw body (`accepts`) and of an answer that is not JSON (`produces`),
+    errors beyond those every route may answer with (`raises`), and query parameters read by
+    `HttpFunction.query` (`parameters`, as OpenAPI parameter objects).
+    """
+    app = HttpFunction(operation, accepts, produces, raises, parameters)
 
     def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         started = time.perf_counter()

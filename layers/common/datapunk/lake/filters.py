@@ -29,6 +29,43 @@ _ITEM = re.compile(
 _LIST_VALUE = re.compile(r'\s*(?:"((?:[^"\\]|\\.)*)"|([^,"]*))\s*(?:,|\Z)')
 _CONTROLS = ("select", "order", "limit", "cursor")
 
+QUERY_PARAMETERS = (
+    {
+        "name": "select",
+        "in": "query",
+        "description": "Columns of the answer: `week,mean:ppm.avg()`. All by default.",
+        "schema": {"type": "string"},
+    },
+    {
+        "name": "order",
+        "in": "query",
+        "description": "Sort keys: `year.desc,week`. Ties are broken by the dataset's key.",
+        "schema": {"type": "string"},
+    },
+    {
+        "name": "limit",
+        "in": "query",
+        "description": "Most records of the page.",
+        "schema": {"type": "integer", "minimum": 1, "default": DEFAULT_LIMIT},
+    },
+    {
+        "name": "cursor",
+        "in": "query",
+        "description": "Where the page begins: `next_cursor` of the page before.",
+        "schema": {"type": "string"},
+    },
+    {
+        "name": "filters",
+        "in": "query",
+        "description": "Filters, `column=operator.value`, e.g. `week=gte.1990-01-01`. Operators: "
+        + ", ".join(f"`{name}`" for name in (*COMPARISONS, "in", "is")),
+        "style": "form",
+        "explode": True,
+        "schema": {"type": "object", "additionalProperties": {"type": "string"}},
+    },
+)
+"""What `read_query` understands, as OpenAPI parameter objects."""
+
 
 @dataclass(frozen=True, slots=True)
 class Filter:
