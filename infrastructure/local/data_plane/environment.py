@@ -45,6 +45,7 @@ class Environment(asyncio.Protocol):
         self.forker: Forker | None = None
         self.pid: int | None = None
         self.exit_code: int | None = None
+        self.exited = asyncio.Event()
         self.init_error: bytes | None = None
         self.invocation: Invocation | None = None
         self.killed_for: Outcome | None = None

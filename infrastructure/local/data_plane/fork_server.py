@@ -95,8 +95,8 @@ class ForkServer:
         self._children: set[int] = set()
         self._guard: Callable[[int], None] = parent_death_guard()
         self._wake, self._waker = socket.socketpair()
-        self._wake.setblocking(False)
-        self._waker.setblocking(False)
+        self._wake.settimeout(0)
+        self._waker.settimeout(0)
 
     def run(self) -> None:
         """Serve until the data plane closes its end; then no child survives."""

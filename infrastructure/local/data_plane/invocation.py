@@ -62,5 +62,5 @@ def failure(identifier: str, kind: str, message: str) -> Outcome:
 
 
 def new_trace() -> str:
-    """An X-Ray trace header of a request that came without one; not sampled."""
+    """Return an X-Ray trace header of a request that came without one; not sampled."""
     return f"Root=1-{int(time.time()):08x}-{secrets.token_hex(12)};Sampled=0"

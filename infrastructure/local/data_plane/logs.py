@@ -14,11 +14,11 @@ TAIL_BYTES = 4096
 
 
 def start_line(identifier: str) -> bytes:
-    """The line before the first of the handler."""
+    """Return the line before the first of the handler."""
     return f"START RequestId: {identifier} Version: $LATEST\n".encode()
 
 
-def report_lines(  # noqa: PLR0913 - the fields of the line
+def report_lines(
     identifier: str,
     *,
     seconds: float,
@@ -27,7 +27,7 @@ def report_lines(  # noqa: PLR0913 - the fields of the line
     init_seconds: float | None = None,
     status: str = "",
 ) -> bytes:
-    """The END and REPORT lines. `memory` is in MiB, `used` in bytes."""
+    """Return the END and REPORT lines. `memory` is in MiB, `used` in bytes."""
     milliseconds = seconds * 1000
     line = (
         f"END RequestId: {identifier}\n"
@@ -43,7 +43,7 @@ def report_lines(  # noqa: PLR0913 - the fields of the line
 
 
 def timestamp() -> str:
-    """The time as Lambda writes it in front of its own messages."""
+    """Return the time as Lambda writes it in front of its own messages."""
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime()) + "Z"
 
 

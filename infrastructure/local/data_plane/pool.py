@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import time
 import uuid
@@ -43,7 +44,7 @@ class Counts:
 class Pool:
     """Runs one function's invocations, each in an environment of its own."""
 
-    def __init__(  # noqa: PLR0913 - what a pool needs to know, all of it
+    def __init__(
         self,
         function: Function,
         *,
@@ -130,6 +131,7 @@ class Pool:
         for environment in self._environments:
             if environment.pid == pid:
                 environment.exit_code = code
+                environment.exited.set()
                 return True
         return False
 
@@ -196,7 +198,7 @@ class Pool:
         self.counts.starts += 1
         seconds = max(self._limits.init_seconds, function.timeout)
         environment.timer = self._loop.call_later(seconds, self._timed_out, environment)
-        ours.setblocking(False)
+        ours.settimeout(0)
         await self._loop.create_connection(lambda: environment, sock=ours)
         return True
 
@@ -218,9 +220,7 @@ class Pool:
         environment.idle_since = time.monotonic()
         self._idle.append(environment)
 
-    def _answered(
-        self, environment: Environment, invocation: Invocation, outcome: Outcome
-    ) -> None:
+    def _answered(self, environment: Environment, invocation: Invocation, outcome: Outcome) -> None:
         if environment.timer is not None:
             environment.timer.cancel()
         if environment.killed_for is not None:  # it answered while the sentence was on its way
@@ -246,7 +246,9 @@ class Pool:
 
     def _timed_out(self, environment: Environment) -> None:
         if environment.invocation is None:
-            message = f"Init phase timed out after {time.monotonic() - environment.begun:.2f} seconds"
+            message = (
+                f"Init phase timed out after {time.monotonic() - environment.begun:.2f} seconds"
+            )
         else:
             message = f"Task timed out after {self.function.timeout:.2f} seconds"
         self._kill(environment, "Sandbox.Timedout", message, "timeout")
@@ -295,9 +297,8 @@ class Pool:
 
     async def _bury(self, environment: Environment) -> None:
         """Find out why an environment has ended and fail what was, or would have been, in it."""
-        limit = time.monotonic() + EXIT_WAIT_SECONDS
-        while environment.exit_code is None and time.monotonic() < limit:
-            await asyncio.sleep(0.005)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(environment.exited.wait(), EXIT_WAIT_SECONDS)
         self._environments.discard(environment)
         invocation = environment.invocation
         environment.invocation = None

@@ -83,7 +83,7 @@ class Runner:
             raise UnknownFunctionError(name)
         return found
 
-    def invoke(  # noqa: PLR0913 - what an invocation may carry
+    def invoke(
         self,
         name: str,
         payload: bytes,

@@ -1,0 +1,125 @@
+"""What a function returned, as an HTTP response (Lambda proxy integration, REST API)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from infrastructure.local.data_plane.media_types import is_binary
+
+# Headers that API Gateway keeps for itself; a function's value moves to another name.
+# Source: "Amazon API Gateway important notes" in the developer guide.
+REMAPPED = frozenset(
+    {
+        "connection",
+        "content-length",
+        "content-md5",
+        "date",
+        "expect",
+        "host",
+        "max-forwards",
+        "proxy-authenticate",
+        "server",
+        "trailer",
+        "upgrade",
+        "user-agent",
+        "www-authenticate",
+    }
+)
+DROPPED = frozenset({"transfer-encoding", "te"})
+STATUSES = range(100, 1000)
+FORBIDDEN_IN_HEADER = ("\r", "\n", "\0")
+
+
+class MalformedResponseError(ValueError):
+    """The function's answer is none that API Gateway can send."""
+
+
+@dataclass(slots=True)
+class Response:
+    """Status, headers (names in lower case) and body."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+
+
+def read_response(payload: bytes, accept: str, binary_types: tuple[str, ...]) -> Response:
+    """Turn a function's answer into a response.
+
+    A body marked as base64 is decoded only if the first media type of `Accept` is a binary type of
+    the API; otherwise it is sent as it is, as API Gateway does. Raises `MalformedResponseError`,
+    which says what is wrong.
+    """
+    try:
+        answer: Any = orjson.loads(payload)
+    except orjson.JSONDecodeError as error:
+        raise MalformedResponseError(f"the answer is no JSON ({error})") from error
+    if not isinstance(answer, dict):
+        raise MalformedResponseError("the answer is no object with statusCode, headers and body")
+    status = _status(answer.get("statusCode"))
+    headers = _headers(answer.get("headers"), answer.get("multiValueHeaders"))
+    text = answer.get("body")
+    if text is None:
+        body = b""
+    elif isinstance(text, str):
+        body = text.encode("utf-8", "replace")
+    else:
+        raise MalformedResponseError("body is no string; encode it, for instance as JSON text")
+    if answer.get("isBase64Encoded") is True and binary_types:
+        first = accept.partition(",")[0]
+        if "*/*" in binary_types or is_binary(first, binary_types):
+            try:
+                body = base64.b64decode(body, validate=True)
+            except binascii.Error as error:
+                raise MalformedResponseError("body is no base64, yet says so") from error
+    return Response(status, headers, body)
+
+
+def _status(value: Any) -> int:
+    if isinstance(value, str) and value.isdecimal():
+        value = int(value)
+    if not isinstance(value, int) or isinstance(value, bool) or value not in STATUSES:
+        raise MalformedResponseError(f"statusCode is {value!r}; it must be an HTTP status")
+    return value
+
+
+def _headers(single: Any, multiple: Any) -> list[tuple[bytes, bytes]]:
+    if not isinstance(single or {}, dict) or not isinstance(multiple or {}, dict):
+        raise MalformedResponseError("headers are no object")
+    pairs: list[tuple[str, str]] = []
+    for name, values in (multiple or {}).items():
+        if not isinstance(values, list):
+            raise MalformedResponseError(f"multiValueHeaders {name!r} is no list")
+        pairs.extend((name.lower(), _value(name, value)) for value in values)
+    given = {name for name, _ in pairs}
+    for name, value in (single or {}).items():
+        # A name in both: the lists win, and an equal value is sent once.
+        pair = (name.lower(), _value(name, value))
+        if pair[0] not in given or pair not in pairs:
+            pairs.append(pair)
+    encoded = [
+        (
+            (f"x-amzn-remapped-{name}" if name in REMAPPED else name).encode("latin-1", "replace"),
+            value.encode("latin-1", "replace"),
+        )
+        for name, value in pairs
+        if name not in DROPPED
+    ]
+    if not any(name == b"content-type" for name, _ in encoded):
+        encoded.append((b"content-type", b"application/json"))
+    return encoded
+
+
+def _value(name: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return str(value)
+    if not isinstance(value, str) or any(char in value for char in FORBIDDEN_IN_HEADER):
+        raise MalformedResponseError(f"header {name!r} has a value that is no text of one line")
+    return value
