@@ -1,0 +1,134 @@
+"""The launcher's commands: up, down, status, logs, demo, schema."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from infrastructure.local import logs
+from infrastructure.local.control_plane.stack import DeploymentError
+from infrastructure.local.control_plane.translation import TranslationError
+from infrastructure.local.demo import DemoError, run_demo
+from infrastructure.local.paths import default_paths
+from infrastructure.local.platform import Platform
+from infrastructure.local.processes import ProcessError
+from infrastructure.local.progress import Progress
+from infrastructure.local.services.service import ServiceError, ServiceState
+from infrastructure.local.state import BusyError, launcher_lock
+
+_EXPECTED = (
+    ServiceError,
+    ProcessError,
+    DeploymentError,
+    TranslationError,
+    BusyError,
+    DemoError,
+)
+_DEMO_DONE = "demo"
+_INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return the exit status: 0, 1 for a failure that was explained."""
+    parser = argparse.ArgumentParser(prog="python -m infrastructure.local", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    up_command = commands.add_parser("up", help="start the platform and wait until it is ready")
+    up_command.add_argument("--no-demo", action="store_true", help="do not load the demo")
+    commands.add_parser("down", help="stop the platform; its data stays")
+    commands.add_parser("status", help="say what runs and how it is")
+    commands.add_parser("demo", help="load real data, query it, wait for its event")
+    logs.add_arguments(commands.add_parser("logs", help="show logs"))
+    given = parser.parse_args(arguments)
+    actions: dict[str, Callable[[argparse.Namespace], int]] = {
+        "up": _up,
+        "down": _down,
+        "status": _status,
+        "demo": _demo,
+        "logs": _logs,
+    }
+    try:
+        return actions[given.command](given)
+    except _EXPECTED as error:
+        sys.stderr.write(f"\n{error}\n")
+        return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("\nStopped. What has been started goes on; run `make up` to finish.\n")
+        return _INTERRUPTED
+
+
+def _up(given: argparse.Namespace) -> int:
+    paths = default_paths()
+    paths.create()
+    with launcher_lock(paths):
+        platform = Platform(paths)
+        with Progress() as progress:
+            platform.up(progress)
+        first = platform.state.decision(_DEMO_DONE) is None
+        if first and not given.no_demo:
+            print()
+            run_demo(platform.endpoints()["api"], paths.state / "demo")
+            platform.state.decide(_DEMO_DONE, "loaded")
+    _print_table(platform)
+    return 0
+
+
+def _down(_: argparse.Namespace) -> int:
+    paths = default_paths()
+    paths.create()
+    with launcher_lock(paths), Progress() as progress:
+        Platform(paths).down(progress)
+    return 0
+
+
+def _status(_: argparse.Namespace) -> int:
+    statuses = Platform(default_paths()).status()
+    for item in statuses:
+        pid = f"pid {item.pid}" if item.pid else ""
+        where = _without_password(item.endpoint)
+        print(f"{item.name:<12}{item.state:<10}{pid:<13}{where:<52}{item.detail}".rstrip())
+    return 0 if all(item.state is ServiceState.READY for item in statuses) else 1
+
+
+def _demo(_: argparse.Namespace) -> int:
+    paths = default_paths()
+    platform = Platform(paths)
+    if not platform.data_plane.ready():
+        raise ServiceError("the platform does not run here; start it with `make up`")
+    run_demo(platform.endpoints()["api"], paths.state / "demo")
+    return 0
+
+
+def _logs(given: argparse.Namespace) -> int:
+    return logs.show(default_paths().logs, given)
+
+
+def _print_table(platform: Platform) -> None:
+    urls = platform.endpoints()
+    api = urls["api"]
+    rows = {
+        "API": api,
+        "API reference": f"{api}/docs",
+        "WebSocket": urls["websocket"],
+        "AWS endpoint": f"{urls['aws']}  (region us-east-1, keys test/test)",
+        "PostgreSQL": urls["database"],
+        "Redis": urls["redis"],
+        "RabbitMQ": urls["amqp"],
+        "RabbitMQ management": urls["amqp_management"],
+    }
+    print("\nReady. Everything listens on this machine only.\n")
+    for name, url in rows.items():
+        print(f"  {name:<22}{url}")
+    if platform.data_plane.moved:
+        print("\n  Port 8080 is taken by another program, so the API has the one above.")
+    endpoints = platform.paths.endpoints
+    shown = endpoints.relative_to(Path.cwd()) if endpoints.is_relative_to(Path.cwd()) else endpoints
+    print(f"\n  The same as JSON: {shown}\n  Next: make status, make logs, make demo, make down\n")
+
+
+def _without_password(url: str) -> str:
+    scheme, separator, rest = url.partition("://")
+    credentials, at, host = rest.rpartition("@")
+    user = credentials.partition(":")[0]
+    return f"{scheme}{separator}{user}{at}{host}"

@@ -1,0 +1,183 @@
+"""The data plane as a service of the launcher: gateway, runner and event sources in one process."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from infrastructure.local.control_plane import aws
+from infrastructure.local.paths import Paths
+from infrastructure.local.ports import LOOPBACK
+from infrastructure.local.processes import Process
+from infrastructure.local.services.service import (
+    READY_SECONDS,
+    ServiceError,
+    ServiceState,
+    ServiceStatus,
+    process_status,
+    wait_until_ready,
+)
+from infrastructure.local.state import State, write_text
+
+NAME = "api"
+INVOKE = "invoke"
+PREFERRED_PORT = 8080
+STOP_SECONDS = 15.0
+_FINGERPRINT = "data-plane"
+
+
+class DataPlaneService:
+    """The one process behind the API. It is replaced when its own code or configuration has changed."""
+
+    name = NAME
+
+    def __init__(self, paths: Paths, state: State, stack_name: str) -> None:
+        self._paths = paths
+        self._state = state
+        self._stack_name = stack_name
+        self._given: dict[str, str] = {}
+
+    def configure(self, *, aws_endpoint: str, amqp_url: str, template: Path) -> None:
+        """Say what it works with; to be called before `start`."""
+        self._given = {
+            "aws_endpoint": aws_endpoint,
+            "amqp_url": amqp_url,
+            "template": str(template),
+        }
+
+    def start(self) -> None:
+        """Start it unless it runs as it would be started now."""
+        process = self._process()
+        if process.alive() is not None:
+            if self._state.decision(_FINGERPRINT) == self._fingerprint():
+                return
+            process.stop(STOP_SECONDS)
+        self._state.claim_port(NAME, preferred=PREFERRED_PORT)
+        self._state.claim_port(INVOKE)
+        write_text(self._config_file, json.dumps(self._config(), indent=2))
+        self._state.decide(_FINGERPRINT, self._fingerprint())
+        process.start()
+
+    def ready(self) -> bool:
+        """Tell whether the gateway has read what is deployed and answers."""
+        if self._state.port(NAME) is None or self._process().alive() is None:
+            return False
+        try:
+            return bool(self.control("GET", "ready")["ready"])
+        except (OSError, ValueError):
+            return False
+
+    def wait_ready(self, timeout: float) -> None:
+        """Wait until it answers. Raises ServiceError after `timeout` seconds."""
+        wait_until_ready(self.name, self.ready, self._process(), timeout)
+
+    def stop(self) -> None:
+        """Stop it; requests in flight are answered first."""
+        self._process().stop(STOP_SECONDS)
+
+    def status(self) -> ServiceStatus:
+        """Return how it is now, with the number of warm environments."""
+        status = process_status(self, self._process(), self.endpoints().get(NAME, ""))
+        if status.state is not ServiceState.READY:
+            return status
+        functions = self.control("GET", "functions").get("functions", {})
+        warm = sum(int(item.get("environments", 0)) for item in functions.values())
+        detail = f"{len(functions)} functions, {warm} environments"
+        return ServiceStatus(status.name, status.state, detail, status.endpoint, status.pid)
+
+    def endpoints(self) -> dict[str, str]:
+        """Return the URLs of the API, of its WebSocket side and of the Invoke API."""
+        api, invoke = self._state.port(NAME), self._state.port(INVOKE)
+        if api is None or invoke is None:
+            return {}
+        return {
+            NAME: f"http://localhost:{api}",
+            "websocket": f"ws://localhost:{api}/_datapunk/websocket",
+            INVOKE: f"http://{LOOPBACK}:{invoke}",
+        }
+
+    @property
+    def moved(self) -> bool:
+        """Whether the preferred port was taken by another program."""
+        return self._state.port(NAME) not in (None, PREFERRED_PORT)
+
+    def control(self, method: str, name: str) -> dict[str, Any]:
+        """Call one of the data plane's own routes. Raises OSError when it does not answer."""
+        url = f"http://{LOOPBACK}:{self._state.port(NAME)}/_datapunk/{name}"
+        request = urllib.request.Request(url, method=method)
+        with urllib.request.urlopen(request, timeout=READY_SECONDS) as answer:
+            return dict(json.load(answer))
+
+    def invoke(self, function: str, timeout: float = 330) -> dict[str, Any]:
+        """Run a function once, as a deployment does. Raises ServiceError with the function's reason."""
+        url = f"{self.endpoints()[INVOKE]}/2015-03-31/functions/{function}/invocations"
+        request = urllib.request.Request(url, data=b"{}", method="POST")
+        try:
+            with urllib.request.urlopen(request, timeout=timeout) as answer:
+                outcome = json.load(answer)
+                failed = answer.headers.get("X-Amz-Function-Error")
+        except urllib.error.HTTPError as error:
+            raise ServiceError(f"{function} cannot be invoked: {error.read().decode()}") from None
+        if failed:
+            reason = outcome.get("errorMessage", outcome)
+            raise ServiceError(f"{function} failed: {reason}. `make logs NAME={function}` has more")
+        return dict(outcome)
+
+    @property
+    def _config_file(self) -> Path:
+        return self._paths.run / "data-plane.json"
+
+    def _config(self) -> dict[str, Any]:
+        invoke = self._state.port(INVOKE)
+        variables: Mapping[str, str] = {
+            "AWS_ENDPOINT_URL": self._given["aws_endpoint"],
+            "AWS_ENDPOINT_URL_LAMBDA": f"http://{LOOPBACK}:{invoke}",
+            "AWS_ACCESS_KEY_ID": aws.ACCESS_KEY,
+            "AWS_SECRET_ACCESS_KEY": aws.SECRET_KEY,
+        }
+        return {
+            "project": str(self._paths.project),
+            "state": str(self._paths.state),
+            "gateway_host": LOOPBACK,
+            "gateway_port": self._state.port(NAME),
+            "invoke_port": invoke,
+            "stack_name": self._stack_name,
+            "environment": dict(variables),
+            **self._given,
+        }
+
+    def _fingerprint(self) -> str:
+        """Digest of the configuration and of the launcher's own code."""
+        digest = hashlib.sha256(json.dumps(self._config(), sort_keys=True).encode())
+        for file in sorted(Path(__file__).parent.rglob("*.py")):
+            digest.update(file.read_bytes())
+        return digest.hexdigest()
+
+    def _process(self) -> Process:
+        mark = f"instance={self._paths.state.resolve()}"
+        kept = ("PATH", "HOME", "LANG", "TZ")
+        return Process(
+            name=NAME,
+            argv=(
+                sys.executable,
+                "-X",
+                mark,
+                "-m",
+                "infrastructure.local.data_plane",
+                "--config",
+                str(self._config_file),
+            ),
+            log=self._paths.logs / "data-plane.log",
+            pid_file=self._paths.run / "data-plane.pid",
+            mark=mark,
+            program=Path(sys.executable).name,
+            cwd=self._paths.project,
+            env={name: os.environ[name] for name in kept if name in os.environ},
+        )

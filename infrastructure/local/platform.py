@@ -1,0 +1,125 @@
+"""The whole platform on one machine: services, control plane, stack and data plane, in that order."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from infrastructure.local.control_plane.ministack import control_plane
+from infrastructure.local.control_plane.stack import deploy
+from infrastructure.local.data_plane_service import DataPlaneService
+from infrastructure.local.paths import Paths
+from infrastructure.local.progress import Progress
+from infrastructure.local.services import install_programs, local_services
+from infrastructure.local.services.service import Service, ServiceState, ServiceStatus
+from infrastructure.local.state import State, write_json
+
+STACK = "datapunk-local"
+SERVICE_SECONDS = 90.0
+AT_DEPLOYMENT = ("nexus-migrate", "stream-declare_topology")
+"""Functions that a deployment runs once, in this order."""
+
+
+class Platform:
+    """One instance of the platform, kept in `paths.state`."""
+
+    def __init__(self, paths: Paths, environment: Mapping[str, str] | None = None) -> None:
+        self.paths = paths
+        self.environment = dict(os.environ if environment is None else environment)
+        self.state = State(paths)
+        self.services = local_services(paths, self.environment)
+        self.aws = control_plane(paths, self.state, self.environment)
+        self.data_plane = DataPlaneService(paths, self.state, STACK)
+
+    def up(self, progress: Progress) -> None:
+        """Start what does not run, deploy what has changed, and wait until all of it answers.
+
+        Raises ServiceError, ProcessError, DeploymentError or BusyError saying what to do.
+        """
+        self.paths.create()
+        install_programs(self.paths, progress)
+        self._start_all([*self.services, self.aws], progress)
+        with progress.step("stack") as step:
+            changed = self._deploy()
+            step.update(detail=f"{STACK} {'deployed' if changed else 'unchanged'}")
+        with progress.step("api") as step:
+            self._start_data_plane()
+            step.update(detail=self.data_plane.endpoints()["api"])
+        for function in AT_DEPLOYMENT:
+            with progress.step(function.replace("-", ".", 1)) as step:
+                outcome = self.data_plane.invoke(f"{STACK}-{function}")
+                step.update(detail=_summary(outcome))
+        write_json(self.paths.endpoints, dict(self.endpoints()))
+
+    def down(self, progress: Progress) -> None:
+        """Stop everything, callers before what they call; the data stays."""
+        self.paths.endpoints.unlink(missing_ok=True)
+        for service in (self.data_plane, self.aws):
+            _stop(service, progress)
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(lambda service: _stop(service, progress), self.services))
+
+    def status(self) -> list[ServiceStatus]:
+        """Return how each part is, asked at the same time."""
+        with ThreadPoolExecutor() as pool:
+            parts: Iterable[Service] = (*self.services, self.aws, self.data_plane)
+            return list(pool.map(lambda service: service.status(), parts))
+
+    def running(self) -> bool:
+        """Tell whether every part answers."""
+        return all(item.state is ServiceState.READY for item in self.status())
+
+    def endpoints(self) -> dict[str, str]:
+        """Return the URL of everything that runs, credentials included, the API first."""
+        found = dict(self.data_plane.endpoints())
+        for service in (self.aws, *self.services):
+            found.update(service.endpoints())
+        return found
+
+    def _start_all(self, services: Iterable[Service], progress: Progress) -> None:
+        def start(service: Service) -> None:
+            with progress.step(service.name) as step:
+                service.start()
+                service.wait_ready(SERVICE_SECONDS)
+                step.update(detail="ready")
+
+        with ThreadPoolExecutor() as pool:
+            for outcome in [pool.submit(start, service) for service in services]:
+                outcome.result()
+
+    def _deploy(self) -> bool:
+        urls = self.endpoints()
+        parameters = {
+            "Stage": "local",
+            "DatabaseUrl": urls["database"],
+            "RedisUrl": urls["redis"],
+            "AmqpUrl": urls["amqp"],
+        }
+        template = self.paths.run / "template.json"
+        outcome = deploy(urls["aws"], STACK, template, parameters, self.paths.project)
+        return outcome.changed
+
+    def _start_data_plane(self) -> None:
+        urls = self.endpoints()
+        self.data_plane.configure(
+            aws_endpoint=urls["aws"],
+            amqp_url=urls["amqp"],
+            template=self.paths.run / "template.json",
+        )
+        self.data_plane.start()
+        self.data_plane.wait_ready(SERVICE_SECONDS)
+        # What runs already may have read the catalog before this deployment.
+        self.data_plane.control("POST", "reload")
+
+
+def _stop(service: Service, progress: Progress) -> None:
+    with progress.step(f"stop {service.name}"):
+        service.stop()
+
+
+def _summary(outcome: Mapping[str, Any]) -> str:
+    """Return a function's outcome in a few words: `3 applied`, `5 queues`."""
+    parts = [f"{len(value)} {name}" for name, value in outcome.items() if isinstance(value, list)]
+    return ", ".join(parts)
