@@ -32,6 +32,8 @@ ROOTS = {
     POSTGIS: ("postgresql-17-postgis-3",),
 }
 NAME_LENGTH = 12
+RECIPE = 1
+"""Raise it when `prefix.py` builds otherwise from the same packages, so that it is built anew."""
 
 
 class UnsupportedMachineError(RuntimeError):
@@ -106,7 +108,7 @@ def write_lock(path: Path, resolved: Mapping[str, Mapping[str, Iterable[Package]
 def prefix_name(packages: Iterable[Package]) -> str:
     """Return the folder name of the prefix that holds exactly these packages."""
     digests = sorted(package.sha256 for package in packages)
-    return hashlib.sha256("".join(digests).encode()).hexdigest()[:NAME_LENGTH]
+    return hashlib.sha256(f"{RECIPE} {digests}".encode()).hexdigest()[:NAME_LENGTH]
 
 
 def main() -> None:

@@ -13,6 +13,7 @@ import io
 import lzma
 import os
 import re
+import shlex
 import shutil
 import struct
 import subprocess
@@ -38,6 +39,7 @@ AR_MAGIC = b"!<arch>\n"
 AR_HEADER_BYTES = 60
 ELF_MAGIC = b"\x7fELF"
 PT_INTERP = 3
+ROOT = "ROOTDIR="
 INSTALLED = "installed.json"
 
 
@@ -187,17 +189,17 @@ def relocate(prefix: Path, folder: Path, architecture: str) -> None:
             ":".join(str(path) for path in search),
             *programs[start : start + PROGRAMS_AT_ONCE],
         )
-    root = f'ROOTDIR="{folder}/usr/lib/erlang"'
+    root = shlex.quote(f"{folder}/usr/lib/erlang")
     for script in _erlang_scripts(prefix):
         lines = script.read_text(encoding="utf-8").splitlines()
-        bound = [root if line.startswith("ROOTDIR=") else line for line in lines]
+        bound = [f"ROOTDIR={root}" if line.lstrip().startswith(ROOT) else line for line in lines]
         script.write_text("\n".join(bound) + "\n", encoding="utf-8")
     write_json(prefix / INSTALLED, {"location": str(folder)})
 
 
 def _erlang_scripts(prefix: Path) -> Iterable[Path]:
     erlang = prefix / "usr/lib/erlang"
-    return [erlang / "bin/erl", *erlang.glob("erts-*/bin/erl")]
+    return [*erlang.glob("bin/erl"), *erlang.glob("erts-*/bin/erl")]
 
 
 def elf_programs(folder: Path) -> Iterator[Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -71,19 +72,20 @@ class Service(Protocol):
         ...
 
 
-def wait_until_ready(service: Service, process: Process | None, timeout: float) -> None:
-    """Ask `service` until it is ready. Raises ServiceError when `process` ends or time is up."""
+def wait_until_ready(
+    name: str, ready: Callable[[], bool], process: Process | None, timeout: float
+) -> None:
+    """Ask `ready` until it says yes. Raises ServiceError when `process` ends or time is up."""
     give_up = time.monotonic() + timeout
-    while not service.ready():
+    while not ready():
         if process is not None and process.alive() is None:
             raise ServiceError(
-                f"{service.name} ended while starting; {process.log} ends with:\n"
-                f"{process.last_words()}"
+                f"{name} ended while starting; {process.log} ends with:\n{process.last_words()}"
             )
         if time.monotonic() > give_up:
             where = "" if process is None else f"; see {process.log}"
             raise ServiceError(
-                f"{service.name} did not get ready within {timeout:.0f} s{where}. "
+                f"{name} did not get ready within {timeout:.0f} s{where}. "
                 "Run `make down` and `make up` to start it afresh"
             )
         time.sleep(POLL_SECONDS)
