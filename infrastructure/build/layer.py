@@ -1,0 +1,122 @@
+"""Build one layer: `python -m infrastructure.build.layer common ARTIFACTS_DIR`, called by `sam build`."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from infrastructure.build import pruning
+from infrastructure.build.compiling import check_imports, compile_folder
+from infrastructure.build.interpreter import find_interpreter
+from infrastructure.build.requirements import find_uv
+from infrastructure.build.target import PLATFORM, PROJECT, PYTHON, WORK, BuildError
+
+_PLACE = "/opt/python"
+_IGNORED = shutil.ignore_patterns("__pycache__", "*.pyc", "py.typed")
+
+
+def build_layer(name: str, artifacts: Path) -> None:
+    """Build the layer `layers/<name>` into `artifacts/python`: its packages, and the code beside them."""
+    source = PROJECT / "layers" / name
+    target = artifacts / "python"
+    packages = _packages(source / "requirements.txt")
+    shutil.copytree(packages, target, dirs_exist_ok=True)
+    own = sorted(path.parent.name for path in source.glob("*/__init__.py"))
+    for package in own:
+        # Links are followed: the migrations live in infrastructure/ and travel with the code.
+        shutil.copytree(source / package, target / package, ignore=_IGNORED, dirs_exist_ok=True)
+        compile_folder(target / package, f"{_PLACE}/{package}")
+    check_imports(_modules(target, own), [target])
+
+
+def _modules(folder: Path, packages: list[str]) -> list[str]:
+    names = []
+    for package in packages:
+        for path in sorted((folder / package).rglob("*.py")):
+            parts = path.relative_to(folder).with_suffix("").parts
+            names.append(".".join(parts[:-1] if parts[-1] == "__init__" else parts))
+    return names
+
+
+def _packages(requirements: Path) -> Path:
+    """Return the folder of the installed, pruned and compiled packages; built once per content."""
+    folder = WORK / f"packages-{_key(requirements)}"
+    if folder.is_dir():
+        return folder
+    beside = folder.with_name(f".{folder.name}.{os.getpid()}")
+    try:
+        _install(requirements, beside)
+        pruning.prune(beside)
+        if pruning.strip(beside) is None:
+            sys.stdout.write(
+                "no `strip` here (package binutils): the layer stays a few MB larger\n"
+            )
+        compile_folder(beside, _PLACE)
+        beside.rename(folder)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    return folder
+
+
+def _key(requirements: Path) -> str:
+    """Digest of what the result depends on: the versions, these rules, and the tools at hand."""
+    digest = hashlib.sha256(requirements.read_bytes())
+    for module in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(module.read_bytes())
+    digest.update(f"{find_interpreter()} {shutil.which('strip')}".encode())
+    return digest.hexdigest()[:16]
+
+
+def _install(requirements: Path, target: Path) -> None:
+    target.mkdir(parents=True)
+    answer = subprocess.run(
+        [
+            str(find_uv()),
+            "pip",
+            "install",
+            "--quiet",
+            "--python",
+            sys.executable,
+            "--target",
+            str(target),
+            "--python-version",
+            PYTHON,
+            "--python-platform",
+            PLATFORM,
+            "--only-binary",
+            ":all:",
+            "--no-deps",
+            "--require-hashes",
+            "--no-compile-bytecode",
+            "--link-mode",
+            "copy",
+            "--requirement",
+            str(requirements),
+        ],
+        cwd=target,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+    )
+    if answer.returncode:
+        raise BuildError(f"the layer's packages could not be installed:\n{answer.stderr.strip()}")
+
+
+def main() -> int:
+    """Build the layer named on the command line."""
+    name, artifacts = sys.argv[1:]
+    try:
+        build_layer(name, Path(artifacts))
+    except BuildError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
