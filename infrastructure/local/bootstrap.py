@@ -10,18 +10,23 @@ SSL_CERT_FILE, UV_CACHE_DIR (else the cache is in `.datapunk/` with everything e
 
 from __future__ import annotations
 
-import argparse
-import contextlib
-import fcntl
-import hashlib
-import os
-import platform
-import shutil
-import subprocess
 import sys
-import time
-from collections.abc import Iterator
-from pathlib import Path
+
+if __name__ == "__main__":
+    # A script's folder comes first on the path, and modules here are named as some of Python's.
+    del sys.path[0]
+
+import argparse  # noqa: E402 (see above; so for all below)
+import contextlib  # noqa: E402
+import fcntl  # noqa: E402
+import hashlib  # noqa: E402
+import os  # noqa: E402
+import platform  # noqa: E402
+import shutil  # noqa: E402
+import subprocess  # noqa: E402
+import time  # noqa: E402
+from collections.abc import Iterator  # noqa: E402
+from pathlib import Path  # noqa: E402
 
 PROJECT = Path(__file__).resolve().parents[2]
 OLDEST_PYTHON = (3, 11)
