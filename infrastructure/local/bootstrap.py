@@ -16,17 +16,17 @@ if __name__ == "__main__":
     # A script's folder comes first on the path, and modules here are named as some of Python's.
     del sys.path[0]
 
-import argparse  # noqa: E402 (see above; so for all below)
-import contextlib  # noqa: E402
-import fcntl  # noqa: E402
-import hashlib  # noqa: E402
-import os  # noqa: E402
-import platform  # noqa: E402
-import shutil  # noqa: E402
-import subprocess  # noqa: E402
-import time  # noqa: E402
-from collections.abc import Iterator  # noqa: E402
-from pathlib import Path  # noqa: E402
+import argparse
+import contextlib
+import fcntl
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
 OLDEST_PYTHON = (3, 11)
@@ -313,6 +313,8 @@ def _uv(uv: Path, folder: Path, *arguments: str) -> None:
         "UV_CACHE_DIR": str(PROJECT / ".datapunk/cache/uv"),
         **os.environ,
         "UV_PROJECT_ENVIRONMENT": str(folder),
+        # As everything else here, uv trusts whom the machine trusts.
+        "UV_SYSTEM_CERTS": "1",
         "UV_PYTHON": base_python(),
         "UV_PYTHON_DOWNLOADS": "never",
         **({"SSL_CERT_FILE": str(certificates())} if certificates() else {}),
