@@ -13,8 +13,8 @@ PLATFORM = "x86_64-manylinux_2_28"
 """Takes wheels of manylinux2014 too; that one alone would bring old versions or none."""
 
 RUNTIME_PACKAGES = ("boto3", "botocore", "s3transfer", "urllib3", "python-dateutil", "six")
-"""Lambda's runtime has boto3 and these with it: 20 MB that a layer need not carry. They may only be imported where
-a call needs them. jmespath, which the runtime has too, stays: Powertools' logger imports it."""
+"""Lambda's runtime has boto3 and these with it: 20 MB that a layer need not carry. They may only be imported
+where a call needs them. jmespath, which the runtime has too, stays: Powertools' logger imports it."""
 
 
 class BuildError(Exception):

@@ -9,6 +9,7 @@ from typing import Any
 
 from infrastructure.local.control_plane.ministack import control_plane
 from infrastructure.local.control_plane.stack import deploy
+from infrastructure.local.control_plane.translation import local_parameters
 from infrastructure.local.data_plane_service import DataPlaneService
 from infrastructure.local.paths import Paths
 from infrastructure.local.progress import Progress
@@ -91,14 +92,13 @@ class Platform:
 
     def _deploy(self) -> bool:
         urls = self.endpoints()
-        parameters = {
-            "Stage": "local",
-            "DatabaseUrl": urls["database"],
-            "RedisUrl": urls["redis"],
-            "AmqpUrl": urls["amqp"],
-        }
+        parameters = local_parameters(
+            database_url=urls["database"], redis_url=urls["redis"], amqp_url=urls["amqp"]
+        )
         template = self.paths.run / "template.json"
         outcome = deploy(urls["aws"], STACK, template, parameters, self.paths.project)
+        if outcome.changed:
+            self.aws.save(SERVICE_SECONDS)
         return outcome.changed
 
     def _start_data_plane(self) -> None:

@@ -7,6 +7,7 @@ import os
 import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Protocol
 
 from infrastructure.local.control_plane import aws
 from infrastructure.local.control_plane.packages import ENDPOINTS_VARIABLE
@@ -31,11 +32,19 @@ STOP_SECONDS = 20.0
 """It saves its state when it ends."""
 
 
+class ControlPlane(Service, Protocol):
+    """A control plane as the launcher sees it: a service that can be told to remember."""
+
+    def save(self, timeout: float) -> None:
+        """Make what it holds outlive even a hard stop. Raises ServiceError after `timeout` seconds."""
+        ...
+
+
 class MiniStack:
     """The emulator as a service of this instance.
 
-    It keeps its state over a clean stop. After a hard one it knows what it knew at the last clean stop, and
-    the deployment at every start brings the stack up to date again: nothing that must last lives in it alone.
+    It writes its state at a clean stop only. After a hard one it knows what it knew then, and the deployment
+    at every start brings the stack up to date again: nothing that must last lives in it alone.
     """
 
     name = NAME
@@ -63,11 +72,21 @@ class MiniStack:
 
     def wait_ready(self, timeout: float) -> None:
         """Wait until the API answers. Raises ServiceError after `timeout` seconds."""
-        wait_until_ready(self, self._process(), timeout)
+        wait_until_ready(self.name, self.ready, self._process(), timeout)
 
     def stop(self) -> None:
         """Stop it, with time to save its state."""
         self._process().stop(STOP_SECONDS)
+
+    def save(self, timeout: float) -> None:
+        """Write its state by the one means it has, a clean stop, and start it again (0.5 s).
+
+        Called after a deployment that changed something, so that the stack, with the names of its bucket and
+        key, is the same one after a crash. Raises ServiceError after `timeout` seconds.
+        """
+        self.stop()
+        self.start()
+        self.wait_ready(timeout)
 
     def status(self) -> ServiceStatus:
         """Return how it is now."""
@@ -79,8 +98,8 @@ class MiniStack:
         return {NAME: endpoint(port) if port else ""}
 
     def _process(self) -> Process:
-        # An -X option means nothing to Python, but it names the instance in the command line.
-        mark = f"instance={self._paths.state.resolve()}"
+        # An -X option means nothing to Python, but it names program and instance in the command line.
+        mark = f"ministack={self._paths.state.resolve()}"
         python = python_of(self._paths.environments)
         return Process(
             name=NAME,
@@ -111,10 +130,13 @@ class GivenControlPlane:
 
     def wait_ready(self, timeout: float) -> None:
         """Wait until the API answers. Raises ServiceError after `timeout` seconds."""
-        wait_until_ready(self, None, timeout)
+        wait_until_ready(self.name, self.ready, None, timeout)
 
     def stop(self) -> None:
         """Do nothing: it is not ours."""
+
+    def save(self, timeout: float) -> None:
+        """Do nothing: how it keeps its state is its own affair."""
 
     def status(self) -> ServiceStatus:
         """Return how it is now."""
@@ -126,7 +148,9 @@ class GivenControlPlane:
         return {NAME: self._url}
 
 
-def control_plane(paths: Paths, state: State, given: Mapping[str, str] | None = None) -> Service:
+def control_plane(
+    paths: Paths, state: State, given: Mapping[str, str] | None = None
+) -> ControlPlane:
     """Return the control plane of this instance: the one `AWS_ENDPOINT_URL` names, else MiniStack."""
     given = os.environ if given is None else given
     url = given.get("AWS_ENDPOINT_URL", "")
