@@ -18,6 +18,8 @@ from infrastructure.local.ports import choose_port, is_free
 
 LOCK_POLL_SECONDS = 0.1
 PASSWORD_BYTES = 24
+_WRITES = threading.RLock()
+"""One for all `State` objects: services started in parallel each have their own of the same file."""
 
 
 class BusyError(RuntimeError):
@@ -62,7 +64,7 @@ class State:
     def __init__(self, paths: Paths) -> None:
         self._path = paths.state / "state.json"
         self._seed = str(paths.state.resolve())
-        self._lock = threading.RLock()
+        self._lock = _WRITES
 
     def _section(self, name: str) -> dict[str, Any]:
         section = read_json(self._path).get(name)
