@@ -125,7 +125,9 @@ def _outcome(stack: Mapping[str, Any], *, changed: bool) -> StackOutputs:
 
 def _upload(clients: Clients, artifacts: tuple[Artifact, ...]) -> None:
     storage = clients("s3")
-    storage.create_bucket(Bucket=BUCKET)
+    # Asked first: creating one's own bucket again is an error here, and none in AWS' first region.
+    if BUCKET not in (bucket["Name"] for bucket in storage.list_buckets()["Buckets"]):
+        storage.create_bucket(Bucket=BUCKET)
     with ThreadPoolExecutor(max_workers=8) as threads:
         uploads = [
             threads.submit(storage.put_object, Bucket=BUCKET, Key=artifact.key, Body=artifact.body)

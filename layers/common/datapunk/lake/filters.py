@@ -23,8 +23,8 @@ NOTHING = {"null": "IS NULL", "not_null": "IS NOT NULL", "true": "IS TRUE", "fal
 AGGREGATES = ("avg", "count", "max", "min", "sum")
 _NUMERIC = (ColumnType.INTEGER, ColumnType.NUMBER, ColumnType.DECIMAL)
 _ITEM = re.compile(
-    r"(?:(?P<alias>[a-z][a-z0-9_]{0,62}):)?(?P<column>[a-z][a-z0-9_]{0,62})?"
-    r"(?:\.?(?P<aggregate>[a-z]+)\(\))?\Z"
+    r"(?:(?P<alias>[a-z][a-z0-9_]{0,62}):)?"
+    r"(?:(?P<column>[a-z][a-z0-9_]{0,62})(?:\.(?P<aggregate>[a-z]+)\(\))?|(?P<bare>[a-z]+)\(\))\Z"
 )
 _LIST_VALUE = re.compile(r'\s*(?:"((?:[^"\\]|\\.)*)"|([^,"]*))\s*(?:,|\Z)')
 _CONTROLS = ("select", "order", "limit", "cursor")
@@ -175,10 +175,10 @@ class _Reader:
 
     def _output(self, item: str) -> Output | None:
         match = _ITEM.match(item)
-        if match is None or not (match["column"] or match["aggregate"]):
+        if match is None:
             self.wrong("select", f"{item[:60]!r} is not a column or aggregate", "syntax")
             return None
-        name, aggregate = match["column"], match["aggregate"]
+        name, aggregate = match["column"], match["aggregate"] or match["bare"]
         column = self.dataset.column(name) if name else None
         if name and column is None:
             self.wrong("select", f"{name} is not a column of the dataset", "unknown_column")
