@@ -7,8 +7,12 @@ mapping, durable configuration), from the translated template. The data plane re
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+NOTIFICATION_ID = "datapunk:"
+"""What the ids of notifications start with that the data plane has led to its queue."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +153,17 @@ class StorageNotification:
     events: tuple[str, ...]
     prefix: str = ""
     suffix: str = ""
+
+    @property
+    def id(self) -> str:
+        """Return the id under which the data plane has the bucket notify its queue instead.
+
+        It names the function, so that a bucket whose notifications have been led to the queue still
+        tells whom they are for.
+        """
+        content = repr((self.bucket, self.function, self.events, self.prefix, self.suffix))
+        digest = hashlib.sha256(content.encode()).hexdigest()[:16]
+        return f"{NOTIFICATION_ID}{self.function}:{digest}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

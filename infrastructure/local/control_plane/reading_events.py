@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from infrastructure.local.catalog import QueueMapping, Schedule, StorageNotification
+from infrastructure.local.catalog import (
+    NOTIFICATION_ID,
+    QueueMapping,
+    Schedule,
+    StorageNotification,
+)
 from infrastructure.local.control_plane.aws import Clients
 from infrastructure.local.control_plane.reading_api import function_name
 from infrastructure.local.control_plane.translation import DECLARED_STATE
@@ -108,7 +113,14 @@ def read_storage_notifications(
     notifications = []
     for bucket in deployed.of_type("AWS::S3::Bucket"):
         settings = clients("s3").get_bucket_notification_configuration(Bucket=bucket)
-        for item in settings.get("LambdaFunctionConfigurations", []):
+        # The data plane leads notifications of functions to a queue of its own and keeps their names.
+        led = [
+            item
+            for item in settings.get("QueueConfigurations", [])
+            if item["Id"].startswith(NOTIFICATION_ID)
+        ]
+        for item in [*settings.get("LambdaFunctionConfigurations", []), *led]:
+            arn = item.get("LambdaFunctionArn")
             rules = {
                 rule["Name"].lower(): rule["Value"]
                 for rule in item.get("Filter", {}).get("Key", {}).get("FilterRules", [])
@@ -116,7 +128,7 @@ def read_storage_notifications(
             notifications.append(
                 StorageNotification(
                     bucket=bucket,
-                    function=function_name(item["LambdaFunctionArn"]),
+                    function=function_name(arn) if arn else item["Id"].split(":")[1],
                     events=tuple(item["Events"]),
                     prefix=rules.get("prefix", ""),
                     suffix=rules.get("suffix", ""),

@@ -162,8 +162,9 @@ class InvokeApi:
         return payload
 
 
-def describe(runner: Runner, asynchronous: AsynchronousInvoker) -> list[dict[str, Any]]:
+def describe(runner: Runner, asynchronous: AsynchronousInvoker) -> dict[str, dict[str, Any]]:
     """Return the functions' counts, those of their asynchronous invocations among them."""
-    return [
-        {**entry, "asynchronous": asynchronous.counts(entry["name"])} for entry in runner.status()
-    ]
+    return {
+        name: {**entry, "asynchronous": asynchronous.counts(name)}
+        for name, entry in runner.status().items()
+    }

@@ -327,6 +327,12 @@ class Pool:
         return failure(invocation.id, "Runtime.ExitError", message)
 
     def _waited_too_long(self, invocation: Invocation) -> None:
+        if self._unborn or any(item.state is State.STARTING for item in self._environments):
+            # A cold start is no shortage; it has a limit of its own.
+            invocation.queued = self._loop.call_later(
+                self._limits.queue_seconds, self._waited_too_long, invocation
+            )
+            return
         self._waiting.remove(invocation)
         self._throttle(invocation)
 

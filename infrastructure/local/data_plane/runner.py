@@ -20,7 +20,6 @@ from infrastructure.local.data_plane.pool import Pool
 from infrastructure.local.data_plane.settings import Limits
 
 LOGGER = logging.getLogger(__name__)
-REAP_SECONDS = 15.0
 ARN_PARTS = 7
 """Parts of a function's ARN without qualifier: arn:aws:lambda:region:account:function:name."""
 
@@ -46,6 +45,10 @@ class Runner:
     def fork_server(self) -> int | None:
         """Process id of the fork server, if one runs."""
         return self._forker.process.pid if self._forker else None
+
+    async def ready(self) -> None:
+        """Wait until environments can be forked."""
+        await self._ready_forker()
 
     def apply(self, catalog: Catalog) -> None:
         """Take over a catalog. Functions that have changed start anew, the others stay warm."""
@@ -129,13 +132,12 @@ class Runner:
             old.retire()
         self._start_forker()
 
-    def status(self) -> list[dict[str, Any]]:
-        """Return what each function has done and how many environments it keeps."""
-        return [
-            {
-                "name": name,
+    def status(self) -> dict[str, dict[str, Any]]:
+        """Return, by name, what each function has done and how many environments it keeps warm."""
+        return {
+            name: {
                 "operation": pool.function.operation,
-                "warm": pool.warm,
+                "environments": pool.warm,
                 "busy": pool.busy,
                 "invocations": pool.counts.invocations,
                 "errors": pool.counts.errors,
@@ -144,7 +146,7 @@ class Runner:
                 "log": str(pool.log),
             }
             for name, pool in sorted(self._pools.items())
-        ]
+        }
 
     def close(self) -> None:
         """End the fork servers and with them every environment."""
@@ -200,4 +202,4 @@ class Runner:
         for pool in self._pools.values():
             with contextlib.suppress(OSError):
                 pool.reap()
-        self._reaper = asyncio.get_running_loop().call_later(REAP_SECONDS, self._reap)
+        self._reaper = asyncio.get_running_loop().call_later(self._limits.reap_seconds, self._reap)

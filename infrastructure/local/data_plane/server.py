@@ -86,6 +86,8 @@ class DataPlane:
         try:
             # A port that is taken ends the server, and with it the data plane.
             await asyncio.wait([*serving, stopping], return_when=asyncio.FIRST_COMPLETED)
+            if not self._stop.is_set():
+                raise SystemExit(1)
         finally:
             first.cancel()
             stopping.cancel()
@@ -106,6 +108,7 @@ class DataPlane:
             self._websocket.apply(catalog)
             self._reloader.apply(catalog)
             self._sources.apply(catalog)
+            await self.runner.ready()
             self._ready = True
 
     async def _first_catalog(self) -> None:

@@ -24,6 +24,8 @@ class Limits:
     """How long a caller waits for a free environment before it is throttled; ours."""
     idle_seconds: float = 300.0
     """How long an unused environment stays warm; ours, near to what Lambda does."""
+    reap_seconds: float = 15.0
+    """How often idle environments are looked for."""
     init_seconds: float = 10.0
     """Limit of the init phase, or the function's timeout when that is longer."""
     invoke_bytes: int = 6 * MEBIBYTE

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import json
 import logging
 import threading
@@ -20,13 +19,12 @@ import orjson
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from infrastructure.local.catalog import StorageNotification
+from infrastructure.local.catalog import NOTIFICATION_ID, StorageNotification
 from infrastructure.local.data_plane.asynchronous import AsynchronousInvoker
 from infrastructure.local.data_plane.invocation import UnknownFunctionError
 
 LOGGER = logging.getLogger(__name__)
 QUEUE = "datapunk-storage-notifications"
-OWN_ID = "datapunk-"
 POLL_SECONDS = 1
 RETRY_SECONDS = 2.0
 VISIBILITY_SECONDS = 900
@@ -47,7 +45,7 @@ class StorageSource:
     ) -> None:
         self.state = "starting"
         self.delivered = 0
-        self._by_id = {notification_id(item): item for item in notifications}
+        self._by_id = {item.id: item for item in notifications}
         self._endpoint = aws_endpoint
         self._region = region
         self._environment = environment
@@ -138,10 +136,10 @@ class StorageSource:
             current["QueueConfigurations"] = [
                 item
                 for item in current.get("QueueConfigurations", ())
-                if not item.get("Id", "").startswith(OWN_ID)
+                if not item.get("Id", "").startswith(NOTIFICATION_ID)
             ] + [
-                queue_configuration(identifier, item, arn)
-                for identifier, item in self._by_id.items()
+                queue_configuration(item, arn)
+                for item in self._by_id.values()
                 if item.bucket == bucket
             ]
             buckets.put_bucket_notification_configuration(
@@ -166,13 +164,7 @@ class StorageSource:
         return await self._asynchronous.submit(function, payload)
 
 
-def notification_id(item: StorageNotification) -> str:
-    """Return an id that is the same for the same notification."""
-    text = json.dumps([item.bucket, item.function, list(item.events), item.prefix, item.suffix])
-    return OWN_ID + hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def queue_configuration(identifier: str, item: StorageNotification, arn: str) -> dict[str, Any]:
+def queue_configuration(item: StorageNotification, arn: str) -> dict[str, Any]:
     """Return a bucket's notification to the queue, with the events and filters of the original."""
     rules = [
         {"Name": name, "Value": value}
@@ -180,7 +172,7 @@ def queue_configuration(identifier: str, item: StorageNotification, arn: str) ->
         if value
     ]
     configuration: dict[str, Any] = {
-        "Id": identifier,
+        "Id": item.id,
         "QueueArn": arn,
         "Events": list(item.events),
     }

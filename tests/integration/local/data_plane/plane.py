@@ -138,6 +138,10 @@ class Plane:
     def start(self, catalog: Catalog | None = None, *, wait: bool = True) -> Plane:
         self.state.mkdir(exist_ok=True)
         self.write(catalog or self.catalog())
+        return self.restart(wait=wait)
+
+    def restart(self, *, wait: bool = False) -> Plane:
+        """Start the process on what is there."""
         config = self.folder / "config.json"
         config.write_text(json.dumps(self.settings))
         with (self.folder / "log").open("ab") as log:
@@ -206,7 +210,7 @@ class Plane:
             connection.close()
 
     def client(self) -> Any:
-        """A stock client of Lambda."""
+        """Return a stock client of Lambda."""
         return boto3.session.Session(
             region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test"
         ).client(
@@ -233,13 +237,12 @@ class Plane:
         return status
 
     def counts(self, operation: str) -> dict[str, Any]:
-        (found,) = [item for item in self.status()["functions"] if item["operation"] == operation]
-        counts: dict[str, Any] = found
+        counts: dict[str, Any] = self.status()["functions"][f"test-{operation.replace('.', '-')}"]
         return counts
 
 
 def rest_api() -> RestApi:
-    """An API with a route of every kind."""
+    """Return an API with a route of every kind."""
 
     def route(method: str, path: str, operation: str, **more: Any) -> Route:
         return Route(

@@ -15,7 +15,7 @@ from tests.integration.local.data_plane.plane import Answer, Plane, rest_api
 
 
 def event(answer: Answer) -> dict[str, Any]:
-    """The event an echoing function got."""
+    """Return the event an echoing function got."""
     assert answer.status == 200, answer.body
     found: dict[str, Any] = answer.json()["event"]
     return found
@@ -300,9 +300,9 @@ def test_throttling_of_the_stage(plane: Plane) -> None:
 
 def test_control_routes_never_reach_functions(plane: Plane) -> None:
     # Given
-    before = [item["invocations"] for item in plane.status()["functions"]]
+    before = [item["invocations"] for item in plane.status()["functions"].values()]
     # When
     answer = plane.get("/_datapunk/nothing")
     # Then
     assert answer.status == 404
-    assert [item["invocations"] for item in plane.status()["functions"]] == before
+    assert [item["invocations"] for item in plane.status()["functions"].values()] == before

@@ -9,9 +9,9 @@ def handler(event: dict[str, Any], context: Any) -> Any:
         headers = event.get("headers") or {}
         query = event.get("queryStringParameters") or {}
         token = headers.get("X-Token") or query.get("token") or ""
-    print(f"authorizing {token}")
+    print(f"authorizing {token}")  # noqa: T201 - the log is what is tested
     if token == "nobody":
-        raise Exception("Unauthorized")
+        raise Exception("Unauthorized")  # noqa: TRY002 - the very words that refuse a caller
     if token == "crash":
         raise RuntimeError("the directory is down")
     if token == "shapeless":
