@@ -19,6 +19,7 @@ from pathlib import Path
 
 POLL_SECONDS = 0.05
 KILL_SECONDS = 10.0
+START_SECONDS = 5.0
 LOG_TAIL_BYTES = 4000
 PS_SECONDS = 5.0
 
@@ -61,7 +62,7 @@ class Process:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         self.pid_file.parent.mkdir(parents=True, exist_ok=True)
         append = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-        return os.posix_spawn(
+        pid = os.posix_spawn(
             "/bin/sh",
             ["sh", "-c", WRITE_PID_THEN_RUN, str(self.pid_file), str(self.cwd), *self.argv],
             dict(self.env),
@@ -75,6 +76,14 @@ class Process:
             # Python ignores SIGPIPE, and an ignored signal stays ignored in the new program.
             setsigdef=[signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE],
         )
+        self._wait_for_pid_file(pid)
+        return pid
+
+    def _wait_for_pid_file(self, pid: int) -> None:
+        """Wait until the new process has written its pid: before that it looks dead to `alive`."""
+        give_up = time.monotonic() + START_SECONDS
+        while read_pid(self.pid_file) != pid and time.monotonic() < give_up:
+            time.sleep(0.002)
 
     def alive(self) -> int | None:
         """Return the server's pid when it runs and is ours, else None."""

@@ -45,6 +45,8 @@ class Account(StrEnum):
             f"--reuid={nobody.pw_uid}",
             f"--regid={nobody.pw_gid}",
             "--clear-groups",
+            # access(2) forgets capabilities of ordinary users unless told to keep them.
+            "--securebits=+no_setuid_fixup",
             f"--inh-caps={KEPT_CAPABILITY}",
             f"--ambient-caps={KEPT_CAPABILITY}",
             "--",
