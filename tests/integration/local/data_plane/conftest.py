@@ -8,12 +8,16 @@ from typing import Any
 
 import pytest
 
+from infrastructure.local.paths import Paths, default_paths
+from infrastructure.local.progress import Progress
+from infrastructure.local.services import install_programs
+from infrastructure.local.services.rabbitmq import RabbitMQ
 from tests.integration.local.data_plane.plane import Plane
 
 
 @pytest.fixture(scope="session")
 def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
-    """The data plane that tests share which leave it as it was."""
+    """Return the data plane of all tests that leave it as it was."""
     shared = Plane(
         tmp_path_factory.mktemp("plane"),
         limits={"queue_seconds": 1.0, "retry_delays": [0.05, 0.1]},
@@ -36,3 +40,19 @@ def new_plane(tmp_path: Path) -> Iterator[Callable[..., Plane]]:
     yield make
     for plane in made:
         plane.stop()
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQ]:
+    """Return a private RabbitMQ for the tests of its event source."""
+    paths = Paths(state=tmp_path_factory.mktemp("broker"), programs=default_paths().programs)
+    paths.create()
+    progress = Progress()
+    install_programs(paths, progress, {})
+    node = RabbitMQ(paths, {})
+    try:
+        node.start()
+        node.wait_ready(90)
+        yield node
+    finally:
+        node.stop()
