@@ -22,6 +22,8 @@ KILL_SECONDS = 10.0
 START_SECONDS = 5.0
 LOG_TAIL_BYTES = 4000
 PS_SECONDS = 5.0
+SHORT_SECONDS = 0.002
+SETTLE_ATTEMPTS = 50
 
 # The shell writes its own pid and then becomes the server: there is no moment in which the server
 # runs and no pid file names it, whenever the launcher dies.
@@ -82,8 +84,8 @@ class Process:
     def _wait_for_pid_file(self, pid: int) -> None:
         """Wait until the new process has written its pid: before that it looks dead to `alive`."""
         give_up = time.monotonic() + START_SECONDS
-        while read_pid(self.pid_file) != pid and time.monotonic() < give_up:
-            time.sleep(0.002)
+        while read_pid(self.pid_file) != pid and _exists(pid) and time.monotonic() < give_up:
+            time.sleep(SHORT_SECONDS)
 
     def alive(self) -> int | None:
         """Return the server's pid when it runs and is ours, else None."""
@@ -96,7 +98,7 @@ class Process:
         return None
 
     def _is_ours(self, pid: int) -> bool:
-        return self.mark in command_line(pid)
+        return self.mark in settled_command_line(pid)
 
     def stop(self, grace_seconds: float = 10.0) -> None:
         """Ask the server to end, and end it hard when it still runs after `grace_seconds`.
@@ -158,6 +160,30 @@ def command_line(pid: int) -> tuple[str, ...]:
             return ()
         return tuple(part.decode(errors="replace") for part in raw.rstrip(b"\0").split(b"\0"))
     return next((arguments for _, arguments in _ps("-p", str(pid))), ())
+
+
+def settled_command_line(pid: int) -> tuple[str, ...]:
+    """Return the arguments of a process that may just be becoming another program.
+
+    In the middle of exec(2) a live process has no command line for an instant.
+    """
+    for _ in range(SETTLE_ATTEMPTS):
+        arguments = command_line(pid)
+        if arguments or not _exists(pid):
+            return arguments
+        time.sleep(SHORT_SECONDS)
+    return ()
+
+
+def _exists(pid: int) -> bool:
+    """Tell whether `pid` is a process and no zombie (proc(5): the state follows the name)."""
+    if sys.platform != "linux":
+        return bool(command_line(pid))
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(") ")[2][:1]
+    except (OSError, ValueError):
+        return False
+    return state not in ("Z", "X")
 
 
 def running_processes() -> Iterator[tuple[int, tuple[str, ...]]]:

@@ -151,13 +151,12 @@ class RedisCluster:
             decode_responses=True,
         ) as client:
             try:
-                cluster = client.execute_command("CLUSTER", "INFO")
+                cluster = client.execute_command("CLUSTER INFO")
                 replication = client.info("replication")
             except (redis.RedisError, OSError):
                 return False
-        state = cluster["cluster_state"] if isinstance(cluster, dict) else str(cluster)
         follows = node.master is None or replication.get("master_link_status") == "up"
-        return "ok" in state and follows
+        return cluster["cluster_state"] == "ok" and follows
 
     def stop(self) -> None:
         """Stop all nodes."""
