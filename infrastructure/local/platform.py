@@ -21,7 +21,9 @@ STACK = "datapunk-local"
 SERVICE_SECONDS = 90.0
 # A mapping needs these names; here the data plane connects every mapping to the one broker.
 BROKER_ARN = "arn:aws:mq:us-east-1:000000000000:broker:datapunk-local:b-local"
-BROKER_SECRET_ARN = "arn:aws:secretsmanager:us-east-1:000000000000:secret:datapunk-local-broker"
+BROKER_SECRET_ARN = (  # a name, no secret
+    "arn:aws:secretsmanager:us-east-1:000000000000:secret:datapunk-local-broker"
+)
 AT_DEPLOYMENT = ("nexus-migrate", "stream-declare_topology")
 """Functions that a deployment runs once, in this order."""
 

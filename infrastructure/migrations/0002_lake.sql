@@ -2,7 +2,7 @@
 --
 -- Dataset tables belong to lake_owner. The login role reads and changes them under row-level security;
 -- only definition changes and bulk loads (PostgreSQL allows no COPY under row-level security) act as
--- lake_owner, and there the tenant column's default takes the caller's tenant.
+-- lake_owner, on a table found under row-level security in the catalogue.
 
 DO $$
 BEGIN

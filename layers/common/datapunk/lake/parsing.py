@@ -10,10 +10,11 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NotRequired
 
 import orjson
-from pydantic import ConfigDict, TypeAdapter, ValidationError, create_model
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from typing_extensions import TypedDict
 
 from datapunk.errors import FieldError, InvalidInputError, MalformedRequestError
 from datapunk.lake.columns import PYTHON_TYPES, Column, ColumnType, text_values
@@ -68,12 +69,16 @@ def _decode(content: bytes, charset: str) -> str:
 
 
 def _record_adapter(columns: Sequence[Column], *, many: bool) -> TypeAdapter[Any]:
+    """Return the validator of rows as dictionaries, which is twice as fast as one of model instances."""
     fields: dict[str, Any] = {}
     for column in columns:
         kind = PYTHON_TYPES[column.type]
-        fields[column.name] = (kind | None, None) if column.nullable else (kind, ...)
-    model = create_model("Record", __config__=ConfigDict(extra="forbid", strict=True), **fields)
-    return TypeAdapter(list[model] if many else model)  # type: ignore[valid-type]
+        fields[column.name] = NotRequired[kind | None] if column.nullable else kind
+    # Column names are only known at run time, which the type checker cannot follow.
+    make: Any = TypedDict
+    record = make("Record", fields)
+    record.__pydantic_config__ = ConfigDict(extra="forbid", strict=True)
+    return TypeAdapter(list[record] if many else record)
 
 
 def _validate_array(content: bytes, columns: Sequence[Column]) -> list[Any]:
@@ -141,20 +146,14 @@ def _invalid(errors: Iterator[FieldError]) -> InvalidInputError:
 
 
 def _record_chunks(records: list[Any], columns: Sequence[Column]) -> Iterator[Rows]:
-    writers = [_writer(column.type) for column in columns]
-    names = [column.name for column in columns]
+    writers = [(column.name, _writer(column.type)) for column in columns]
     for start in range(0, len(records), CHUNK):
         part = records[start : start + CHUNK]
-        lines = []
-        for record in part:
-            values = record.__dict__
-            lines.append(
-                ",".join(
-                    "" if (value := values[name]) is None else write(value)
-                    for name, write in zip(names, writers, strict=True)
-                )
-            )
-        yield Rows(len(part), "\n".join(lines) + "\n")
+        fields = []
+        for name, write in writers:
+            values = [record.get(name) for record in part]
+            fields.append(["" if value is None else write(value) for value in values])
+        yield Rows(len(part), "\n".join(map(",".join, zip(*fields, strict=True))) + "\n")
 
 
 def _writer(kind: ColumnType) -> Any:
@@ -178,17 +177,16 @@ def _quote(text: str) -> str:
 
 
 def _parse_csv(text: str, columns: Sequence[Column]) -> Parsed:
-    text = text.rstrip("\r\n") + "\n"
+    text = text.rstrip("\r\n")
     # Python and PostgreSQL read quotes, carriage returns and a lone \. differently, so a body that has any
     # is written anew from what was validated; any other goes to the database as it came.
-    plain = not any(sign in text for sign in ('"', "\r", "\\"))
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    try:
-        header = next(reader)
-    except (StopIteration, csv.Error):
-        raise MalformedRequestError("The CSV body has no header line.") from None
-    filled = _header_columns(header, columns)
-    return Parsed(filled, _csv_chunks(reader, filled, plain=plain))
+    if any(sign in text for sign in ('"', "\r", "\\")):
+        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+        filled = _header_columns(_read_rows(reader, 1, -1)[0], columns)
+        return Parsed(filled, _quoted_chunks(reader, filled))
+    lines = text.split("\n")
+    filled = _header_columns(lines[0].split(","), columns)
+    return Parsed(filled, _plain_chunks(lines, filled))
 
 
 def _header_columns(header: list[str], columns: Sequence[Column]) -> list[Column]:
@@ -214,40 +212,50 @@ def _header_columns(header: list[str], columns: Sequence[Column]) -> list[Column
     return [by_name[name] for name in names]
 
 
-def _csv_chunks(reader: Any, columns: list[Column], *, plain: bool) -> Iterator[Rows]:
+def _plain_chunks(lines: list[str], columns: list[Column]) -> Iterator[Rows]:
+    """Split rows at every comma, a chunk at once: several times as fast as a CSV reader."""
+    width = len(columns)
+    for start in range(1, len(lines), CHUNK):
+        part = lines[start : start + CHUNK]
+        if {line.count(",") for line in part} != {width - 1} or "" in part:
+            _check_widths([line.split(",") if line else [] for line in part], width, start - 1)
+        fields = ",".join(part).split(",")
+        for place, column in enumerate(columns):
+            _check_column(fields[place::width], column, start - 1)
+        yield Rows(len(part), "\n".join(part) + "\n")
+
+
+def _quoted_chunks(reader: Any, columns: list[Column]) -> Iterator[Rows]:
     done = 0
-    while rows := _read_rows(reader, done):
-        width = len(columns)
-        for index, row in enumerate(rows):
-            if len(row) != width:
-                raise InvalidInputError(
-                    f"Row {done + index + 1} (line {reader.line_num} or before) has {len(row)} fields "
-                    f"instead of {width}.",
-                    errors=[FieldError(f"records.{done + index}", "has another width", "width")],
-                )
+    while rows := _read_rows(reader, CHUNK, done):
+        _check_widths(rows, len(columns), done)
         for place, column in enumerate(columns):
             _check_column([row[place] for row in rows], column, done)
-        if plain:
-            text = "\n".join([",".join(row) for row in rows])
-        else:
-            text = "\n".join(
-                [",".join([_quote(field) if field else "" for field in row]) for row in rows]
-            )
-        yield Rows(len(rows), text + "\n")
+        lines = [",".join([_quote(field) if field else "" for field in row]) for row in rows]
+        yield Rows(len(rows), "\n".join(lines) + "\n")
         done += len(rows)
 
 
-def _read_rows(reader: Any, done: int) -> list[list[str]]:
+def _read_rows(reader: Any, most: int, done: int) -> list[list[str]]:
     rows: list[list[str]] = []
     try:
         for row in reader:
             rows.append(row)
-            if len(rows) == CHUNK:
+            if len(rows) == most:
                 break
     except csv.Error as error:
-        row = done + len(rows) + 1
-        raise MalformedRequestError(f"Row {row} is not well-formed CSV: {error}.") from None
+        place = "The header" if done < 0 else f"Row {done + len(rows) + 1}"
+        raise MalformedRequestError(f"{place} is not well-formed CSV: {error}.") from None
     return rows
+
+
+def _check_widths(rows: list[list[str]], width: int, done: int) -> None:
+    for index, row in enumerate(rows):
+        if len(row) != width:
+            raise InvalidInputError(
+                f"Row {done + index + 1} has {len(row)} fields instead of {width}.",
+                errors=[FieldError(f"records.{done + index}", "has another width", "width")],
+            )
 
 
 def _check_column(values: list[str], column: Column, first: int) -> None:
