@@ -76,7 +76,7 @@ def _record_adapter(columns: Sequence[Column], *, many: bool) -> TypeAdapter[Any
         fields[column.name] = NotRequired[kind | None] if column.nullable else kind
     # Column names are only known at run time, which the type checker cannot follow.
     make: Any = TypedDict
-    record = make("Record", fields)
+    record: Any = make("Record", fields)
     record.__pydantic_config__ = ConfigDict(extra="forbid", strict=True)
     return TypeAdapter(list[record] if many else record)
 
