@@ -1,0 +1,137 @@
+"""What each handler's import costs, beside a handler that imports only `json`.
+
+Cold starts are made of imports. Each handler is imported in a fresh interpreter with compiled modules, as
+the layer ships them, and an empty environment. CPU time is the median of several runs, all handlers in
+turn; instructions are counted where valgrind is installed: they repeat to one part in ten million whatever
+the load, so a budget can be kept by them. Ceilings are in million instructions above the bare handler.
+
+    python benchmarks/cold_start.py [--runs 7] [--no-instructions]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parents[1]
+BARE = "json"
+EDGE = "datapunk.http"
+# Million instructions above the bare handler, drivers included: what CPython 3.11 needed in November 2026 and a
+# tenth more. The edge's is the budget that architecture and performance pages state.
+CEILINGS = {
+    EDGE: 925,
+    "lake.check_health": 1190,
+    "lake.create_dataset": 1130,
+    "lake.get_dataset": 1130,
+    "lake.insert_records": 1225,
+    "lake.list_datasets": 1135,
+    "lake.query_records": 1160,
+    "nexus.check_health": 1190,
+    "nexus.describe_api": 790,
+    "nexus.migrate": 1005,
+    "stream.check_health": 1190,
+    "stream.declare_topology": 755,
+    "stream.list_events": 1220,
+    "stream.publish_event": 875,
+    "stream.relay_outbox": 1070,
+    "stream.store_event": 1105,
+}
+_REFERENCES = re.compile(r"I\s+refs:\s+([\d,]+)")
+
+
+def modules() -> list[str]:
+    """Return every handler's module name."""
+    functions = PROJECT / "functions"
+    return [f"{file.parent.name}.{file.stem}" for file in sorted(functions.glob("*/*.py"))]
+
+
+def command(module: str) -> list[str]:
+    """Return the command that imports one module and leaves at once, as a frozen environment does."""
+    return [sys.executable, "-c", f"import os, {module}; os._exit(0)"]
+
+
+def environment() -> dict[str, str]:
+    """Return an environment without settings, in which the layer and the functions can be imported."""
+    path = os.pathsep.join(str(PROJECT / part) for part in ("functions", "layers/common"))
+    return {"PYTHONPATH": path, "PYTHONHASHSEED": "0", "PYDANTIC_DISABLE_PLUGINS": "__all__"}
+
+
+def cpu_ms(module: str) -> float:
+    """Return the CPU milliseconds of one import, user and system."""
+    child = subprocess.Popen(command(module), env=environment(), cwd=PROJECT)
+    _, status, usage = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode:
+        raise SystemExit(f"{module} cannot be imported")
+    return (usage.ru_utime + usage.ru_stime) * 1000
+
+
+def instructions(module: str) -> float:
+    """Return the million instructions of one import, counted by cachegrind."""
+    with tempfile.NamedTemporaryFile() as unused:
+        counted = subprocess.run(
+            [
+                "valgrind",
+                "--tool=cachegrind",
+                "--cache-sim=no",
+                f"--cachegrind-out-file={unused.name}",
+                *command(module),
+            ],
+            env=environment() | {"PATH": os.environ["PATH"]},
+            cwd=PROJECT,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    match = _REFERENCES.search(counted.stderr)
+    if match is None:
+        raise SystemExit(f"cachegrind said nothing about {module}: {counted.stderr[-300:]}")
+    return int(match[1].replace(",", "")) / 1e6
+
+
+def main() -> int:
+    """Measure and print the table; return 1 when a ceiling is broken."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--runs", type=int, default=7)
+    parser.add_argument("--no-instructions", action="store_true")
+    given = parser.parse_args()
+    names = [BARE, EDGE, *modules()]
+    for name in names:  # compile
+        cpu_ms(name)
+    samples: dict[str, list[float]] = {name: [] for name in names}
+    for _ in range(given.runs):
+        for name in names:
+            samples[name].append(cpu_ms(name))
+    bare_ms = statistics.median(samples[BARE])
+    count = shutil.which("valgrind") is not None and not given.no_instructions
+    if not count:
+        print("valgrind is not installed: no instruction counts")
+    bare_count = instructions(BARE) if count else 0.0
+    print(f"{'handler':<28}{'CPU ms':>8}{'x bare':>8}{'Minstr':>9}{'above bare':>12}{'ceiling':>9}")
+    broken = 0
+    for name in names:
+        milliseconds = statistics.median(samples[name])
+        line = f"{name:<28}{milliseconds:>8.0f}{milliseconds / bare_ms:>8.1f}"
+        if count:
+            million = instructions(name)
+            above = million - bare_count
+            line += f"{million:>9.0f}{above:>12.0f}"
+            if name != BARE:
+                over = above > CEILINGS.get(name, 0)
+                broken += over
+                line += f"{CEILINGS.get(name, 0):>9}{'  OVER' if over else ''}"
+        print(line)
+    return 1 if broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
