@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +33,7 @@ REMAPPED = frozenset(
 )
 DROPPED = frozenset({"transfer-encoding", "te"})
 STATUSES = range(100, 1000)
+HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.1
 FORBIDDEN_IN_HEADER = ("\r", "\n", "\0")
 
 
@@ -72,7 +74,7 @@ def read_response(payload: bytes, accept: str, binary_types: tuple[str, ...]) ->
         raise MalformedResponseError("body is no string; encode it, for instance as JSON text")
     if answer.get("isBase64Encoded") is True and binary_types:
         first = accept.partition(",")[0]
-        if "*/*" in binary_types or is_binary(first, binary_types):
+        if is_binary(first, binary_types):
             try:
                 body = base64.b64decode(body, validate=True)
             except binascii.Error as error:
@@ -89,7 +91,7 @@ def _status(value: Any) -> int:
 
 
 def _headers(single: Any, multiple: Any) -> list[tuple[bytes, bytes]]:
-    if not isinstance(single or {}, dict) or not isinstance(multiple or {}, dict):
+    if not isinstance(single, dict | None) or not isinstance(multiple, dict | None):
         raise MalformedResponseError("headers are no object")
     pairs: list[tuple[str, str]] = []
     for name, values in (multiple or {}).items():
@@ -116,6 +118,8 @@ def _headers(single: Any, multiple: Any) -> list[tuple[bytes, bytes]]:
 
 
 def _value(name: str, value: Any) -> str:
+    if HEADER_NAME.fullmatch(name) is None:
+        raise MalformedResponseError(f"{name!r} is no name of a header")
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):

@@ -16,6 +16,7 @@ OPERATORS: dict[str, Callable[[float, float], bool]] = {
     ">": lambda value, limit: value > limit,
     ">=": lambda value, limit: value >= limit,
 }
+RULES = {"prefix", "suffix", "equals-ignore-case", "anything-but", "numeric", "exists"}
 MISSING = object()
 
 
@@ -24,10 +25,15 @@ class InvalidFilterError(ValueError):
 
 
 class Filters:
-    """The patterns of one mapping. A message passes if any of them matches, or if there is none."""
+    """The patterns of one mapping. A message passes if any of them matches, or if there is none.
+
+    Raises `InvalidFilterError` for a pattern that Lambda would refuse.
+    """
 
     def __init__(self, patterns: Sequence[str]) -> None:
         self._patterns = [json.loads(pattern) for pattern in patterns]
+        for pattern in self._patterns:
+            _check(pattern)
 
     def passes(self, body: bytes) -> bool:
         """Tell whether a message's body reaches the function.
@@ -56,15 +62,33 @@ def matches(pattern: Mapping[str, Any], value: Any) -> bool:
     return True
 
 
+def _check(pattern: Any) -> None:
+    """Raise `InvalidFilterError` for a rule that Lambda does not know."""
+    if isinstance(pattern, Mapping):
+        for name, wanted in pattern.items():
+            if name == "$or":
+                for branch in wanted:
+                    _check(branch)
+            elif isinstance(wanted, list):
+                for rule in wanted:
+                    if isinstance(rule, Mapping) and (len(rule) != 1 or not rule.keys() <= RULES):
+                        raise InvalidFilterError(f"{dict(rule)} is no filter rule of Lambda")
+            else:
+                _check(wanted)
+    else:
+        raise InvalidFilterError(f"{pattern!r} must be an object or a list of rules")
+
+
 def _data_matches(wanted: Any, text: str) -> bool:
     if isinstance(wanted, list):
         return any(_leaf(rule, text) for rule in wanted)
     if not wanted:
         return True
     try:
-        return matches(wanted, json.loads(text))
+        value = json.loads(text)
     except ValueError:
         return False
+    return matches(wanted, value)
 
 
 def _leaf(rule: Any, found: Any) -> bool:
@@ -96,4 +120,4 @@ def _value(rule: Any, value: Any) -> bool:
             return False
         pairs = zip(wanted[::2], wanted[1::2], strict=True)
         return all(OPERATORS[operator](value, limit) for operator, limit in pairs)
-    raise InvalidFilterError(f"{kind!r} is no filter rule of Lambda")
+    return False

@@ -17,9 +17,7 @@ def test_schedule_fires(new_plane: Callable[..., Plane], tmp_path: Path) -> None
     soon = datetime.fromtimestamp(datetime.now(UTC).timestamp() + 4, UTC)
     expression = f"at({soon:%Y-%m-%dT%H:%M:%S})"
     schedules = tuple(
-        Schedule(
-            name=name, function="test-source-collect", expression=expression, payload=payload
-        )
+        Schedule(name=name, function="test-source-collect", expression=expression, payload=payload)
         for name, payload in (("plain", None), ("own", '{"own":true}'))
     )
     function = plane.function("source.collect", environment={"COLLECT": str(tmp_path)})

@@ -1,0 +1,92 @@
+"""Storage notifications with the real control plane."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+
+from infrastructure.local.catalog import StorageNotification
+from infrastructure.local.control_plane.ministack import MiniStack
+from infrastructure.local.paths import Paths, default_paths
+from infrastructure.local.state import State
+from tests.integration.local.data_plane.plane import Plane, eventually
+
+
+@pytest.fixture
+def aws(tmp_path: Path) -> Iterator[str]:
+    paths = Paths(state=tmp_path / "aws", programs=default_paths().programs)
+    paths.create()
+    stack = MiniStack(paths, State(paths))
+    stack.start()
+    try:
+        stack.wait_ready(60)
+        yield stack.endpoints()["aws"]
+    finally:
+        stack.stop()
+
+
+def client(endpoint: str) -> Any:
+    return boto3.session.Session(
+        region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test"
+    ).client("s3", endpoint_url=endpoint, config=Config(s3={"addressing_style": "path"}))
+
+
+def test_objects_reach_the_function(
+    aws: str, new_plane: Callable[..., Plane], tmp_path: Path
+) -> None:
+    # Given a bucket with a notification of its own, and a data plane that started before it
+    collected = tmp_path / "collected"
+    collected.mkdir()
+    plane = new_plane(aws_endpoint=aws)
+    function = plane.function("source.collect", environment={"COLLECT": str(collected)})
+    notification = StorageNotification(
+        bucket="photos",
+        function=function.name,
+        events=("s3:ObjectCreated:*", "s3:ObjectRemoved:*"),
+        prefix="in/",
+        suffix=".txt",
+    )
+    plane.start(plane.catalog(functions=[function], storage=(notification,)))
+    store = client(aws)
+    store.create_bucket(Bucket="photos")
+
+    def is_watching() -> bool:
+        return bool(plane.status()["event_sources"]["storage"]["state"] == "watching")
+
+    def events() -> list[dict[str, Any]]:
+        path = collected / "events.jsonl"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    eventually(is_watching, 30)
+    # When
+    store.put_object(Bucket="photos", Key="out/a.txt", Body=b"1")
+    store.put_object(Bucket="photos", Key="in/a.png", Body=b"1")
+    store.put_object(Bucket="photos", Key="in/a b.txt", Body=b"12")
+    eventually(events)
+    store.delete_object(Bucket="photos", Key="in/a b.txt")
+    eventually(lambda: len(events()) == 2)
+    # Then
+    created, removed = (event["Records"][0] for event in events())
+    assert created["eventSource"] == "aws:s3"
+    assert created["eventName"] == "ObjectCreated:Put"
+    assert created["s3"]["bucket"]["name"] == "photos"
+    assert created["s3"]["object"]["key"] == "in/a+b.txt"
+    assert created["s3"]["object"]["size"] == 2
+    assert removed["eventName"] == "ObjectRemoved:Delete"
+    # And what happens while the data plane is away is not lost
+    plane.stop()
+    store.put_object(Bucket="photos", Key="in/later.txt", Body=b"1")
+    plane.restart(wait=True)
+    eventually(lambda: len(events()) == 3, 30)
+    assert events()[2]["Records"][0]["s3"]["object"]["key"] == "in/later.txt"
+    # And the notification still names its function
+    settings = store.get_bucket_notification_configuration(Bucket="photos")
+    (led,) = settings["QueueConfigurations"]
+    assert led["Id"].split(":")[1] == function.name
+    store.close()
