@@ -23,8 +23,8 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parents[1]
 BARE = "json"
 EDGE = "datapunk.http"
-# Million instructions above the bare handler, drivers included: what CPython 3.11 needed in November 2026 and a
-# tenth more. The edge's is the budget that architecture and performance pages state.
+# Million instructions above the bare handler, drivers included: what CPython 3.11 needed in November 2026 and
+# a tenth more. The edge's is the budget that architecture and performance pages state.
 CEILINGS = {
     EDGE: 925,
     "lake.check_health": 1190,
