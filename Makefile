@@ -33,7 +33,7 @@ demo: ## Load real data, query it, wait for its event: the platform end to end
 	@$(RUN) -m infrastructure.local demo
 
 test: ## Run all tests against throw-away services (ARGS="-k lake": only some)
-	@$(BOOTSTRAP) --group dev
+	@$(BOOTSTRAP) --group dev --tools sam
 	@$(RUN) -m pytest $(ARGS)
 
 check: ## Look at style, types, templates and generated documents; change nothing

@@ -12,7 +12,7 @@ from pathlib import Path
 from infrastructure.build import pruning
 from infrastructure.build.compiling import check_imports, compile_folder
 from infrastructure.build.interpreter import find_interpreter
-from infrastructure.build.requirements import find_uv
+from infrastructure.build.requirements import uv
 from infrastructure.build.target import PLATFORM, PROJECT, PYTHON, WORK, BuildError
 
 _PLACE = "/opt/python"
@@ -75,7 +75,7 @@ def _install(requirements: Path, target: Path) -> None:
     target.mkdir(parents=True)
     answer = subprocess.run(
         [
-            str(find_uv()),
+            uv(),
             "pip",
             "install",
             "--quiet",

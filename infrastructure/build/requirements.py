@@ -7,24 +7,22 @@ date. A layer is the dependency group of its name.
 from __future__ import annotations
 
 import argparse
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 from infrastructure.build.target import PROJECT, RUNTIME_PACKAGES, BuildError
+from infrastructure.local.bootstrap import BootstrapError, find_uv
 
 _HEADER = "# Exported from uv.lock by `python -m infrastructure.build.requirements`; not edited by hand.\n"
 
 
-def find_uv() -> Path:
-    """Return uv: the project's own, else the one on PATH. Raises `BuildError` when there is none."""
-    own = PROJECT / ".datapunk" / "tools" / "uv"
-    found = next((path for path in (own / "uv", own / "bin" / "uv", own) if path.is_file()), None)
-    on_path = shutil.which("uv")
-    if found is None and on_path is None:
-        raise BuildError("uv is missing: run `make build`, which brings it")
-    return found or Path(str(on_path))
+def uv() -> str:
+    """Return the uv that the project's environments come from. Raises `BuildError` when there is none."""
+    try:
+        return str(find_uv(PROJECT / ".datapunk" / "tools"))
+    except BootstrapError as error:
+        raise BuildError(str(error)) from error
 
 
 def layers() -> list[Path]:
@@ -37,7 +35,7 @@ def exported(layer: str) -> str:
     pruned = [argument for name in RUNTIME_PACKAGES for argument in ("--prune", name)]
     answer = subprocess.run(
         [
-            str(find_uv()),
+            uv(),
             "export",
             "--quiet",
             "--frozen",

@@ -96,6 +96,9 @@ def _resources(clients: Clients, stack: str, *, nested: bool = False) -> list[di
         )
     except ClientError as error:
         raise NotDeployedError(f"stack {stack} is not there ({error}): run `make up`") from error
+    summaries = [item for item in summaries if item["ResourceStatus"] != "DELETE_COMPLETE"]
+    if not summaries:
+        raise NotDeployedError(f"stack {stack} is gone: run `make up`, it deploys the template")
     resources = []
     for summary in summaries:
         physical = summary.get("PhysicalResourceId", "")

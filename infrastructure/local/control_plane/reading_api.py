@@ -38,7 +38,7 @@ def read_rest_api(clients: Clients, deployed: Deployed) -> RestApi | None:
     for api_id in deployed.of_type(_REST):
         gateway = clients("apigateway")
         api = gateway.get_rest_api(restApiId=api_id)
-        stage = gateway.get_stages(restApiId=api_id)["item"][0]
+        stage = _stage(gateway.get_stages(restApiId=api_id)["item"], deployed)
         limits = stage.get("methodSettings", {}).get(_ALL_METHODS, {})
         body = deployed.definition(api_id, _REST).get("Properties", {}).get("Body", {})
         return RestApi(
@@ -53,6 +53,12 @@ def read_rest_api(clients: Clients, deployed: Deployed) -> RestApi | None:
             gateway_responses=_gateway_responses(body),
         )
     return None
+
+
+def _stage(stages: list[dict[str, Any]], deployed: Deployed) -> dict[str, Any]:
+    """Return the template's stage: SAM may have made a second one, named Stage, with the deployment."""
+    named = set(deployed.of_type("AWS::ApiGateway::Stage"))
+    return next((stage for stage in stages if stage["stageName"] in named), stages[0])
 
 
 def _routes(clients: Clients, api_id: str, body: Mapping[str, Any]) -> Iterator[Route]:

@@ -94,10 +94,19 @@ def _scheduler(clients: Clients, deployed: Deployed) -> Iterator[Schedule]:
             function=function_name(schedule["Target"]["Arn"]),
             expression=schedule["ScheduleExpression"],
             payload=schedule["Target"].get("Input"),
-            timezone=schedule.get("ScheduleExpressionTimezone", "UTC"),
+            timezone=_timezone(deployed, name, schedule),
             enabled=declared == "ENABLED",
             source="aws.scheduler",
         )
+
+
+def _timezone(deployed: Deployed, physical: str, schedule: Mapping[str, Any]) -> str:
+    """Return the template's time zone, which the emulator drops, else the schedule's."""
+    properties = deployed.definition(physical, _SCHEDULE).get("Properties", {})
+    declared = properties.get("ScheduleExpressionTimezone")
+    if isinstance(declared, str):
+        return declared
+    return str(schedule.get("ScheduleExpressionTimezone", "UTC"))
 
 
 def _declared_state(deployed: Deployed, physical: str, kind: str, created: str) -> str:

@@ -190,6 +190,8 @@ def _reasons(formation: Any, stack_name: str, stack: Mapping[str, Any] | None) -
     """Return what failed and why, first failure first, nested stacks included."""
     status = stack["StackStatus"] if stack else "gone"
     reasons = _failures(formation, stack["StackId"]) if stack else []
+    if stack and not reasons:
+        reasons = _refusals(formation, stack["StackId"])
     if not reasons:
         reasons = [str((stack or {}).get("StackStatusReason") or "no reason was given")]
     return f"stack {stack_name} is {status}:\n  " + "\n  ".join(reasons)
@@ -212,6 +214,18 @@ def _failures(formation: Any, stack_id: str) -> list[str]:
         reasons.append(f"{event['LogicalResourceId']} ({event['ResourceType']}): {reason}")
     # Events come latest first; the first failure is the cause, the others follow from it.
     return list(dict.fromkeys(reversed(reasons)))
+
+
+def _refusals(formation: Any, stack_id: str) -> list[str]:
+    """Return why CloudFormation refused the template before it touched any resource."""
+    pages = formation.get_paginator("describe_events").paginate(StackName=stack_id)
+    events = [event for page in pages for event in page["OperationEvents"]]
+    return [
+        f"{event.get('LogicalResourceId')} ({event.get('ResourceType')}): "
+        f"{event.get('ValidationStatusReason')}"
+        for event in events
+        if event.get("ValidationStatus") == "FAILED"
+    ]
 
 
 def _inner(formation: Any, event: Mapping[str, Any]) -> list[str]:

@@ -98,41 +98,48 @@ def resources_of_type(
 
 
 def _point_to_packages(template: dict[str, Any], project: Path) -> tuple[Artifact, ...]:
-    """Replace local paths by objects of the package bucket, as `sam package` does, and return those."""
-    artifacts: dict[str, Artifact] = {}
+    """Replace local paths by objects of the package bucket, as `sam package` does; return the objects."""
+    artifacts = [
+        *_point_functions(template),
+        *_point_layers(template),
+        *_point_nested(template, project),
+    ]
+    return tuple({artifact.key: artifact for artifact in artifacts}.values())
 
-    def add(artifact: Artifact) -> Artifact:
-        artifacts[artifact.key] = artifact
-        return artifact
 
+def _point_functions(template: dict[str, Any]) -> Iterator[Artifact]:
     shared = template.get("Globals", {}).get("Function", {})
-    functions: dict[str, list[dict[str, Any]]] = {}
-    for _, function in resources_of_type(template, "AWS::Serverless::Function"):
-        properties = function["Properties"]
-        functions.setdefault(properties.get("CodeUri", shared.get("CodeUri")), []).append(
-            properties
-        )
-    for source, all_properties in functions.items():
-        handlers = [
-            properties.get("Handler", shared.get("Handler")) for properties in all_properties
-        ]
-        package = add(code_package(source, handlers))
-        for properties in all_properties:
+    sources: dict[str, list[dict[str, Any]]] = {}
+    for name, function in resources_of_type(template, "AWS::Serverless::Function"):
+        settings = {**shared, **function["Properties"]}
+        for needed in ("CodeUri", "Handler"):
+            if not isinstance(settings.get(needed), str):
+                raise TranslationError(f"{name} needs a {needed}")
+        sources.setdefault(settings["CodeUri"], []).append(function["Properties"])
+    for source, functions in sources.items():
+        handlers = [properties.get("Handler", shared.get("Handler")) for properties in functions]
+        package = code_package(source, handlers)
+        for properties in functions:
             properties["CodeUri"] = package.uri
+        yield package
+
+
+def _point_layers(template: dict[str, Any]) -> Iterator[Artifact]:
     for _, layer in resources_of_type(template, "AWS::Serverless::LayerVersion"):
-        layer["Properties"]["ContentUri"] = add(
-            layer_package(layer["Properties"]["ContentUri"])
-        ).uri
+        package = layer_package(layer["Properties"]["ContentUri"])
+        layer["Properties"]["ContentUri"] = package.uri
+        yield package
+
+
+def _point_nested(template: dict[str, Any], project: Path) -> Iterator[Artifact]:
     for name, stack in resources_of_type(template, *_NESTED):
         place = _NESTED[stack["Type"]]
         path = project / stack["Properties"][place]
         if not path.is_file():
             raise TranslationError(f"{name}: {place} names {path}, which does not exist")
-        nested = _nested(path, project)
-        for artifact in nested:
-            add(artifact)
-        stack["Properties"][place] = nested[-1].url
-    return tuple(artifacts.values())
+        artifacts = _nested(path, project)
+        stack["Properties"][place] = artifacts[-1].url
+        yield from artifacts
 
 
 def _nested(path: Path, project: Path) -> tuple[Artifact, ...]:
