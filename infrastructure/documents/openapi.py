@@ -29,7 +29,10 @@ _ANY_BODY = (MalformedRequestError, PayloadTooLargeError, UnsupportedMediaTypeEr
 _RESOLVERS_OWN = ("HTTPValidationError", "ValidationError", "ResponseValidationError")
 _TEXT: dict[str, Any] = {
     "type": "object",
-    "required": ["type", "title", "status", "detail", "instance", "code", "action", "trace_id"],
+    "required": [
+        *("type", "title", "status", "detail", "instance"),
+        *("code", "action", "trace_id", "errors"),
+    ],
     "properties": {
         "type": {"type": "string", "example": "urn:datapunk:error:not_found"},
         "title": {"type": "string"},

@@ -3,31 +3,28 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from infrastructure.local import logs
-from infrastructure.local.control_plane.stack import DeploymentError
-from infrastructure.local.control_plane.translation import TranslationError
-from infrastructure.local.demo import DemoError, run_demo
+from infrastructure.local.control_plane.ministack import PREFERRED_PORT as AWS_PORT
+from infrastructure.local.data_plane_service import PREFERRED_PORT as API_PORT
+from infrastructure.local.demo import run_demo
+from infrastructure.local.failures import explain
 from infrastructure.local.paths import default_paths
 from infrastructure.local.platform import Platform
-from infrastructure.local.processes import ProcessError
+from infrastructure.local.ports import LOOPBACK
 from infrastructure.local.progress import Progress
 from infrastructure.local.services.service import ServiceError, ServiceState
-from infrastructure.local.state import BusyError, launcher_lock
+from infrastructure.local.state import launcher_lock
 
-_EXPECTED = (
-    ServiceError,
-    ProcessError,
-    DeploymentError,
-    TranslationError,
-    BusyError,
-    DemoError,
-)
 _DEMO_DONE = "demo"
-_INTERRUPTED = 130
+INTERRUPTED = 130
+"""Exit status after Ctrl-C, as a shell has it."""
+_HERE = ("localhost", LOOPBACK)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -50,12 +47,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     }
     try:
         return actions[given.command](given)
-    except _EXPECTED as error:
-        sys.stderr.write(f"\n{error}\n")
-        return 1
     except KeyboardInterrupt:
         sys.stderr.write("\nStopped. What has been started goes on; run `make up` to finish.\n")
-        return _INTERRUPTED
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read along has seen enough (`make logs | head`); nothing is left to write to.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:  # noqa: BLE001 -- a traceback tells a user nothing
+        sys.stderr.write(f"\n{explain(error, default_paths().logs)}\n")
+        return 1
 
 
 def _up(given: argparse.Namespace) -> int:
@@ -70,7 +71,7 @@ def _up(given: argparse.Namespace) -> int:
             print()
             run_demo(platform.endpoints()["api"], paths.state / "demo")
             platform.state.decide(_DEMO_DONE, "loaded")
-    _print_table(platform)
+        _print_table(platform)
     return 0
 
 
@@ -120,8 +121,12 @@ def _print_table(platform: Platform) -> None:
     print("\nReady. Everything listens on this machine only.\n")
     for name, url in rows.items():
         print(f"  {name:<22}{url}")
-    if platform.data_plane.moved:
-        print("\n  Port 8080 is taken by another program, so the API has the one above.")
+    moved = {"API": (api, API_PORT), "AWS endpoint": (urls["aws"], AWS_PORT)}
+    for name, (url, preferred) in moved.items():
+        if urlsplit(url).port != preferred and urlsplit(url).hostname in _HERE:
+            print(
+                f"\n  Port {preferred} was taken by another program, so the {name} has the port above."
+            )
     endpoints = platform.paths.endpoints
     shown = endpoints.relative_to(Path.cwd()) if endpoints.is_relative_to(Path.cwd()) else endpoints
     print(f"\n  The same as JSON: {shown}\n  Next: make status, make logs, make demo, make down\n")

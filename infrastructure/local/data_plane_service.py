@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
 import json
 import os
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from infrastructure.local.control_plane import aws
+from infrastructure.local.loopback import open_url
 from infrastructure.local.paths import Paths
 from infrastructure.local.ports import LOOPBACK
 from infrastructure.local.processes import Process
@@ -87,7 +89,10 @@ class DataPlaneService:
         status = process_status(self, self._process(), self.endpoints().get(NAME, ""))
         if status.state is not ServiceState.READY:
             return status
-        functions = self.control("GET", "functions").get("functions", {})
+        try:
+            functions = self.control("GET", "functions").get("functions", {})
+        except (OSError, ValueError):  # it has ended since it was asked
+            return process_status(self, self._process(), self.endpoints().get(NAME, ""))
         warm = sum(int(item.get("environments", 0)) for item in functions.values())
         detail = f"{len(functions)} functions, {warm} environments"
         return ServiceStatus(status.name, status.state, detail, status.endpoint, status.pid)
@@ -103,28 +108,43 @@ class DataPlaneService:
             INVOKE: f"http://{LOOPBACK}:{invoke}",
         }
 
-    @property
-    def moved(self) -> bool:
-        """Whether the preferred port was taken by another program."""
-        return self._state.port(NAME) not in (None, PREFERRED_PORT)
-
     def control(self, method: str, name: str) -> dict[str, Any]:
         """Call one of the data plane's own routes. Raises OSError when it does not answer."""
         url = f"http://{LOOPBACK}:{self._state.port(NAME)}/_datapunk/{name}"
         request = urllib.request.Request(url, method=method)
-        with urllib.request.urlopen(request, timeout=READY_SECONDS) as answer:
+        with open_url(request, READY_SECONDS) as answer:
             return dict(json.load(answer))
+
+    def reload(self) -> None:
+        """Have it read again what is deployed. Raises ServiceError when it cannot."""
+        try:
+            self.control("POST", "reload")
+        except urllib.error.HTTPError as error:
+            reason = error.read().decode(errors="replace")
+        except OSError as error:
+            reason = str(error)
+        else:
+            return
+        raise ServiceError(
+            f"the data plane cannot read what is deployed: {reason}\n"
+            f"`make logs NAME=data-plane` has more; `make down` and `make up` start it afresh"
+        )
 
     def invoke(self, function: str, timeout: float = 330) -> dict[str, Any]:
         """Run a function once, as a deployment does. Raises ServiceError with the function's reason."""
         url = f"{self.endpoints()[INVOKE]}/2015-03-31/functions/{function}/invocations"
         request = urllib.request.Request(url, data=b"{}", method="POST")
         try:
-            with urllib.request.urlopen(request, timeout=timeout) as answer:
+            with open_url(request, timeout) as answer:
                 outcome = json.load(answer)
                 failed = answer.headers.get("X-Amz-Function-Error")
         except urllib.error.HTTPError as error:
             raise ServiceError(f"{function} cannot be invoked: {error.read().decode()}") from None
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise ServiceError(
+                f"{function} did not answer ({error}); run `make up` again. "
+                f"`make logs NAME={function}` has more"
+            ) from None
         if failed:
             reason = outcome.get("errorMessage", outcome)
             raise ServiceError(f"{function} failed: {reason}. `make logs NAME={function}` has more")

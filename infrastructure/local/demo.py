@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+from infrastructure.local.loopback import open_url
 from infrastructure.local.paths import PROJECT
 from infrastructure.local.progress import Progress, Step
 
@@ -186,7 +187,7 @@ class _Api:
             self._url + path, data=body, method=method, headers={"Content-Type": media_type}
         )
         try:
-            with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer:
+            with open_url(request, _TIMEOUT) as answer:
                 status, content = answer.status, answer.read()
         except urllib.error.HTTPError as error:
             status, content = error.code, error.read()
@@ -195,4 +196,8 @@ class _Api:
         if status not in expected:
             shown = content.decode(errors="replace")[:500]
             raise DemoError(f"{method} {path} answered {status}: {shown}")
-        return status, json.loads(content)
+        try:
+            return status, json.loads(content)
+        except ValueError:
+            shown = content.decode(errors="replace")[:500]
+            raise DemoError(f"{method} {path} did not answer JSON: {shown}") from None

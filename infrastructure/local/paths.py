@@ -59,6 +59,12 @@ class Paths:
 
 
 def default_paths() -> Paths:
-    """Paths of the instance named by `DATAPUNK_STATE`, else of the project's own."""
-    programs = PROJECT / ".datapunk"
-    return Paths(state=Path(os.environ.get("DATAPUNK_STATE", programs)), programs=programs)
+    """Return the paths of the instance named by `DATAPUNK_STATE`, else of the project's own.
+
+    `DATAPUNK_PROGRAMS` lets several clones share what is installed once.
+    """
+    own = PROJECT / ".datapunk"
+    return Paths(
+        state=Path(os.environ.get("DATAPUNK_STATE") or own).absolute(),
+        programs=Path(os.environ.get("DATAPUNK_PROGRAMS") or own).absolute(),
+    )

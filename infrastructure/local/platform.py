@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from infrastructure.local.control_plane.ministack import control_plane
 from infrastructure.local.control_plane.stack import deploy
 from infrastructure.local.control_plane.translation import local_parameters
 from infrastructure.local.data_plane_service import DataPlaneService
+from infrastructure.local.parallel import for_each
 from infrastructure.local.paths import Paths
 from infrastructure.local.progress import Progress
 from infrastructure.local.services import install_programs, local_services
@@ -19,11 +19,6 @@ from infrastructure.local.state import State, write_json
 
 STACK = "datapunk-local"
 SERVICE_SECONDS = 90.0
-# A mapping needs these names; here the data plane connects every mapping to the one broker.
-BROKER_ARN = "arn:aws:mq:us-east-1:000000000000:broker:datapunk-local:b-local"
-BROKER_SECRET_ARN = (  # a name, no secret
-    "arn:aws:secretsmanager:us-east-1:000000000000:secret:datapunk-local-broker"
-)
 AT_DEPLOYMENT = ("nexus-migrate", "stream-declare_topology")
 """Functions that a deployment runs once, in this order."""
 
@@ -45,7 +40,7 @@ class Platform:
         Raises ServiceError, ProcessError, DeploymentError or BusyError saying what to do.
         """
         self.paths.create()
-        install_programs(self.paths, progress)
+        install_programs(self.paths, progress, self.environment)
         self._start_all([*self.services, self.aws], progress)
         with progress.step("stack") as step:
             changed = self._deploy()
@@ -62,16 +57,20 @@ class Platform:
     def down(self, progress: Progress) -> None:
         """Stop everything, callers before what they call; the data stays."""
         self.paths.endpoints.unlink(missing_ok=True)
-        for service in (self.data_plane, self.aws):
-            _stop(service, progress)
-        with ThreadPoolExecutor() as pool:
-            list(pool.map(lambda service: _stop(service, progress), self.services))
+
+        def stop(service: Service) -> None:
+            with progress.step(f"stop {service.name}"):
+                service.stop()
+
+        try:
+            stop(self.data_plane)
+        finally:
+            for_each([self.aws, *self.services], stop)
 
     def status(self) -> list[ServiceStatus]:
         """Return how each part is, asked at the same time."""
-        with ThreadPoolExecutor() as pool:
-            parts: Iterable[Service] = (*self.services, self.aws, self.data_plane)
-            return list(pool.map(lambda service: service.status(), parts))
+        parts: list[Service] = [*self.services, self.aws, self.data_plane]
+        return for_each(parts, lambda service: service.status())
 
     def running(self) -> bool:
         """Tell whether every part answers."""
@@ -84,16 +83,14 @@ class Platform:
             found.update(service.endpoints())
         return found
 
-    def _start_all(self, services: Iterable[Service], progress: Progress) -> None:
+    def _start_all(self, services: Sequence[Service], progress: Progress) -> None:
         def start(service: Service) -> None:
             with progress.step(service.name) as step:
                 service.start()
                 service.wait_ready(SERVICE_SECONDS)
                 step.update(detail="ready")
 
-        with ThreadPoolExecutor() as pool:
-            for outcome in [pool.submit(start, service) for service in services]:
-                outcome.result()
+        for_each(services, start)
 
     def _deploy(self) -> bool:
         urls = self.endpoints()
@@ -116,12 +113,7 @@ class Platform:
         self.data_plane.start()
         self.data_plane.wait_ready(SERVICE_SECONDS)
         # What runs already may have read the catalog before this deployment.
-        self.data_plane.control("POST", "reload")
-
-
-def _stop(service: Service, progress: Progress) -> None:
-    with progress.step(f"stop {service.name}"):
-        service.stop()
+        self.data_plane.reload()
 
 
 def _summary(outcome: Mapping[str, Any]) -> str:

@@ -50,10 +50,14 @@ class DatapunkError(Exception):
     code: ClassVar[str] = "internal"
     retryable: ClassVar[bool] = False
     action: ClassVar[str] = "Try again later; if it persists, report the trace id to the operator."
+    field: ClassVar[str] = ""
+    """The part of a request that this kind of error is always about."""
 
     def __init__(self, detail: str | None = None, *, errors: Sequence[FieldError] = ()) -> None:
         self.detail = detail or self.title()
         self.errors = tuple(errors)
+        if self.field and not errors:
+            self.errors = (FieldError(self.field, self.detail, self.code),)
         super().__init__(self.detail)
 
     @classmethod
@@ -78,6 +82,7 @@ class MalformedRequestError(DatapunkError):
 
     status = 400
     code = "malformed_request"
+    field = "body"
     action = "Send a body that is well-formed in the content type it declares."
 
 
@@ -126,6 +131,7 @@ class PayloadTooLargeError(DatapunkError):
 
     status = 413
     code = "payload_too_large"
+    field = "body"
     action = "Split the body into smaller requests."
 
 
@@ -134,6 +140,7 @@ class UnsupportedMediaTypeError(DatapunkError):
 
     status = 415
     code = "unsupported_media_type"
+    field = "content-type"
     action = "Use one of the content types that the operation documents."
 
 

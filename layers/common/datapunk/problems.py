@@ -13,7 +13,7 @@ _LOCATIONS = {"body", "query", "path", "header"}
 
 def problem(error: DatapunkError, *, instance: str, trace_id: str) -> dict[str, Any]:
     """Return the problem document of `error` for the request path `instance`."""
-    document: dict[str, Any] = {
+    return {
         "type": f"urn:datapunk:error:{error.code}",
         "title": error.title(),
         "status": error.status,
@@ -22,11 +22,9 @@ def problem(error: DatapunkError, *, instance: str, trace_id: str) -> dict[str, 
         "code": error.code,
         "action": error.action,
         "trace_id": trace_id,
+        "errors": [item.as_dict() for item in error.errors],
         **error.extra(),
     }
-    if error.errors:
-        document["errors"] = [item.as_dict() for item in error.errors]
-    return document
 
 
 def retry_headers(error: DatapunkError) -> dict[str, str]:

@@ -155,7 +155,10 @@ def find_dataset(tx: Transaction, name: str) -> Dataset:
     """Return the dataset called `name`. Raises NotFoundError when the caller's tenant has none."""
     row = tx.one(load_queries(_SQL)["find_dataset"], {"name": name})
     if row is None:
-        raise NotFoundError(f"There is no dataset called {name}.")
+        raise NotFoundError(
+            f"There is no dataset called {name}.",
+            errors=[FieldError("dataset", "does not exist", "not_found")],
+        )
     return _dataset(row)
 
 
