@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import time
-import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -12,7 +11,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from infrastructure.local.catalog import RestApi, Route
-from infrastructure.local.data_plane.invocation import new_trace
+from infrastructure.local.data_plane.invocation import new_id, new_trace
 from infrastructure.local.data_plane.media_types import is_binary
 
 # Of the connection, not of the request: API Gateway keeps them to itself.
@@ -34,7 +33,7 @@ class Request:
     port: int
     headers: dict[str, str] = field(default_factory=dict)
     multi_headers: dict[str, list[str]] = field(default_factory=dict)
-    id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    id: str = field(default_factory=new_id)
     trace: str = ""
     accept: str = ""
     content_type: str = ""
