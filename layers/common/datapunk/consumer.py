@@ -7,8 +7,9 @@ The Lambda mapping of RabbitMQ knows only all or nothing for a batch. Here each 
 - *dead*: it goes to the dead-letter exchange through the outbox, with the reason.
 
 All decisions of a batch commit in one transaction, each message below its own savepoint. The batch itself
-fails, and is redelivered whole, only when the database is gone or the function is ended midway. A message
-that ends its function each time is recognised by its repeated starts and given up.
+fails, and is redelivered whole, only when the database is gone or the function is ended midway. Redelivered
+messages are decided one by one, so that the one that ends its function each time is recognised by its
+repeated starts and given up, and no other with it.
 """
 
 from __future__ import annotations
@@ -129,23 +130,41 @@ class _Batch:
 
     def run(self, deliveries: list[Delivery]) -> dict[str, int]:
         """Bring every message to an outcome and return how many had which."""
-        again = [item.message_id for item in deliveries if item.redelivered]
-        starts: dict[str, int] = {}
-        if again:
+        fresh = [item for item in deliveries if not item.redelivered]
+        if fresh:
             with transaction() as tx:
-                starts = inbox.count_starts(tx, self.consumer, again)
-        with transaction() as tx:
-            known = inbox.decided(tx, self.consumer, [item.message_id for item in deliveries])
-            for item in deliveries:
-                if (item.message_id, item.attempt) in known:
-                    self.outcomes["duplicate"] += 1
-                    continue
-                outcome = self._one(tx, item, starts.get(item.message_id, 0))
-                known.add((item.message_id, item.attempt))
-                self.outcomes[outcome] += 1
-            if again:
-                inbox.forget_starts(tx, self.consumer, again)
+                self._all(tx, fresh)
+        for item in deliveries:
+            if item.redelivered:
+                self._alone(item)
         return self.outcomes
+
+    def _all(self, tx: Transaction, deliveries: list[Delivery]) -> None:
+        known = inbox.decided(tx, self.consumer, [item.message_id for item in deliveries])
+        for item in deliveries:
+            if (item.message_id, item.attempt) in known:
+                self.outcomes["duplicate"] += 1
+                continue
+            self.outcomes[self._one(tx, item, 0)] += 1
+            known.add((item.message_id, item.attempt))
+
+    def _alone(self, item: Delivery) -> None:
+        """Bring a message that came before to its outcome, in transactions of its own.
+
+        The start is recorded first, so that when the function ends here, this message is known to have been
+        in hand and no other is suspected; what was decided before it stays decided.
+        """
+        with transaction() as tx:
+            if (item.message_id, item.attempt) in inbox.decided(
+                tx, self.consumer, [item.message_id]
+            ):
+                self.outcomes["duplicate"] += 1
+                return
+            starts = inbox.count_starts(tx, self.consumer, [item.message_id])
+        with transaction() as tx:
+            outcome = self._one(tx, item, starts.get(item.message_id, 0))
+            inbox.forget_starts(tx, self.consumer, [item.message_id])
+        self.outcomes[outcome] += 1
 
     def _one(self, tx: Transaction, item: Delivery, starts: int) -> str:
         """Bring one message to its outcome; nothing of it remains when another batch was first."""
