@@ -52,6 +52,7 @@ def relay(*, limit: int = 500) -> int:
     """
     queries = load_queries(_SQL)
     with transaction() as tx:
+        tx.execute(queries["forgive_loss"])
         rows = tx.all(queries["take"], {"limit": limit})
         messages = [
             Message(

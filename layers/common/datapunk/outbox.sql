@@ -2,6 +2,10 @@
 INSERT INTO platform.outbox (exchange, routing_key, message_id, content_type, headers, body)
 VALUES (%(exchange)s, %(routing_key)s, %(message_id)s, %(content_type)s, %(headers)s, %(body)s)
 
+-- name: forgive_loss
+-- A deletion lost in a crash of the server only publishes a message twice: no need to wait for the disk.
+SET LOCAL synchronous_commit TO off
+
 -- name: take
 SELECT id, exchange, routing_key, message_id, content_type, headers, body
 FROM platform.outbox
