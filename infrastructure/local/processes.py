@@ -158,7 +158,8 @@ def command_line(pid: int) -> tuple[str, ...]:
             raw = Path(f"/proc/{pid}/cmdline").read_bytes()  # empty for a zombie
         except OSError:
             return ()
-        return tuple(part.decode(errors="replace") for part in raw.rstrip(b"\0").split(b"\0"))
+        parts = raw.rstrip(b"\0").split(b"\0") if raw else ()
+        return tuple(part.decode(errors="replace") for part in parts)
     return next((arguments for _, arguments in _ps("-p", str(pid))), ())
 
 

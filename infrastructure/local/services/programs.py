@@ -148,6 +148,7 @@ def _folder(paths: Paths, packages: list[Package]) -> Path:
 
 def _programs_of(prefix: Path) -> Programs:
     lib = prefix / "usr/lib"
+    modules = next(lib.glob("*/ossl-modules"))
     return Programs(
         postgres=next(lib.glob("postgresql/*/bin")),
         redis=prefix / "usr/bin",
@@ -155,6 +156,10 @@ def _programs_of(prefix: Path) -> Programs:
         erlang=lib / "erlang/bin",
         epmd=next(lib.glob("erlang/erts-*/bin/epmd")),
         environment={
+            # OpenSSL has the machine's folders built in, where another version's modules lie.
+            "OPENSSL_CONF": os.devnull,
+            "OPENSSL_MODULES": str(modules),
+            "OPENSSL_ENGINES": str(modules.with_name("engines-3")),
             "PROJ_DATA": str(prefix / "usr/share/proj"),
             "GDAL_DATA": str(prefix / "usr/share/gdal"),
         },

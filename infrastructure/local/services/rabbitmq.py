@@ -44,6 +44,7 @@ default_user = {user}
 default_pass = {password}
 log.console = true
 log.console.level = info
+log.console.use_colors = off
 log.connection.level = warning
 log.file = false
 # The defaults are shares of the machine and block publishers on a full laptop.
@@ -202,7 +203,6 @@ class RabbitMQ:
             "RABBITMQ_DIST_PORT": str(ports["erlang_distribution"]),
             # The start script then becomes the node, so that signals reach the node itself.
             "RUNNING_UNDER_SYSTEMD": "1",
-            "RABBITMQ_LOG": "-color",
             "ERL_EPMD_PORT": str(ports["epmd"]),
             "ERL_EPMD_ADDRESS": LOOPBACK,
             "ERL_CRASH_DUMP": str(self._paths.logs.resolve() / "rabbitmq-crash.dump"),

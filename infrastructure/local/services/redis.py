@@ -35,9 +35,9 @@ set-proc-title no
 """
 
 
-def quoted(path: Path) -> str:
-    """Return a path as Redis' configuration reads it, whatever characters are in it."""
-    escaped = str(path).replace("\\", "\\\\").replace('"', '\\"')
+def quoted(value: Path | str) -> str:
+    """Return a value as Redis' configuration reads it, whatever characters are in it."""
+    escaped = str(value).replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
 
 
@@ -67,7 +67,7 @@ class Redis:
         content = CONFIGURATION.format(
             host=LOOPBACK,
             port=self._state.claim_port(self.name),
-            password=self._state.password(self.name),
+            password=quoted(self._state.password(self.name)),
             folder=quoted(folder),
         )
         write_text(self._configuration, content)

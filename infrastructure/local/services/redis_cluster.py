@@ -124,7 +124,10 @@ class RedisCluster:
             lines.append(f"vars currentEpoch {MASTERS} lastVoteEpoch 0")
             write_text(folder / "nodes.conf", "\n".join(lines) + "\n")
             content = CONFIGURATION.format(
-                host=LOOPBACK, port=node.port, password=self._password, folder=quoted(folder)
+                host=LOOPBACK,
+                port=node.port,
+                password=quoted(self._password),
+                folder=quoted(folder),
             )
             write_text(folder / "redis.conf", content)
             self.process(node).start()
@@ -137,9 +140,12 @@ class RedisCluster:
         give_up = time.monotonic() + timeout
         waiting = list(self._nodes)
         while waiting := [node for node in waiting if not self._joined(node)]:
-            if time.monotonic() > give_up:
-                logs = ", ".join(str(self.process(node).log) for node in waiting)
-                raise ServiceError(f"the Redis cluster did not come up; see {logs}")
+            first = self.process(waiting[0])
+            if time.monotonic() > give_up or first.alive() is None:
+                raise ServiceError(
+                    f"the Redis cluster did not come up; {first.log} ends with:\n"
+                    f"{first.last_words()}"
+                )
             time.sleep(POLL_SECONDS)
 
     def _joined(self, node: ClusterNode) -> bool:

@@ -1,0 +1,76 @@
+"""Unpacking Debian packages into a prefix."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from infrastructure.local.services.prefix import PrefixError, elf_programs, unpack
+
+
+def deb(*members: tuple[tarfile.TarInfo, bytes]) -> bytes:
+    """Return a package with these members, as dpkg-deb writes it."""
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w:xz") as archive:
+        for info, content in members:
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    parts = [("debian-binary", b"2.0\n"), ("data.tar.xz", data.getvalue())]
+    raw = b"!<arch>\n"
+    for name, content in parts:
+        header = f"{name:<16}{0:<12}{0:<6}{0:<6}{'100644':<8}{len(content):<10}`\n"
+        raw += header.encode() + content + b"\n" * (len(content) % 2)
+    return raw
+
+
+def member(
+    name: str, content: bytes = b"", *, kind: bytes = tarfile.REGTYPE, link: str = ""
+) -> tuple[tarfile.TarInfo, bytes]:
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname, info.mode = kind, link, 0o644
+    return info, content
+
+
+def test_files_and_links_land_below_usr_without_documentation(tmp_path: Path) -> None:
+    # Given
+    package = deb(
+        member("./lib/x86_64-linux-gnu/libone.so.1", b"one"),
+        member("./usr/bin/tool", b"tool"),
+        member("./usr/bin/again", kind=tarfile.LNKTYPE, link="./usr/bin/tool"),
+        member("./usr/lib/link", kind=tarfile.SYMTYPE, link="/lib/x86_64-linux-gnu/libone.so.1"),
+        member("./usr/share/doc/tool/changelog", b"long"),
+    )
+    # When
+    unpack(package, tmp_path)
+    # Then
+    assert (tmp_path / "usr/lib/x86_64-linux-gnu/libone.so.1").read_bytes() == b"one"
+    assert (tmp_path / "usr/bin/again").read_bytes() == b"tool"
+    assert (tmp_path / "usr/lib/link").read_bytes() == b"one"
+    assert not (tmp_path / "usr/lib/link").readlink().is_absolute()
+    assert not (tmp_path / "usr/share").exists()
+
+
+def test_a_path_that_leads_out_of_the_prefix_is_refused(tmp_path: Path) -> None:
+    # When, Then
+    with pytest.raises(PrefixError, match="unsafe"):
+        unpack(deb(member("./usr/../../outside", b"x")), tmp_path)
+
+
+def test_what_is_no_package_is_refused(tmp_path: Path) -> None:
+    # When, Then
+    with pytest.raises(PrefixError, match="not a Debian package"):
+        unpack(b"<html>", tmp_path)
+
+
+def test_programs_are_told_from_libraries_and_scripts(tmp_path: Path) -> None:
+    # Given
+    program = Path("/bin/sleep").read_bytes()
+    (tmp_path / "program").write_bytes(program)
+    (tmp_path / "lib.so.6").write_bytes(program)
+    (tmp_path / "script").write_text("#!/bin/sh\n")
+    (tmp_path / "link").symlink_to("program")
+    # When, Then
+    assert list(elf_programs(tmp_path)) == [tmp_path / "program"]
