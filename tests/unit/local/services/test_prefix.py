@@ -8,7 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from infrastructure.local.services.prefix import PrefixError, elf_programs, unpack
+from infrastructure.local.services.prefix import (
+    PrefixError,
+    elf_programs,
+    remove_leftovers,
+    unpack,
+)
 
 
 def deb(*members: tuple[tarfile.TarInfo, bytes]) -> bytes:
@@ -74,3 +79,14 @@ def test_programs_are_told_from_libraries_and_scripts(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("program")
     # When, Then
     assert list(elf_programs(tmp_path)) == [tmp_path / "program"]
+
+
+def test_what_an_interrupted_build_left_is_removed(tmp_path: Path) -> None:
+    # Given
+    for name in (".0123456789ab.4711", "0123456789ab"):
+        (tmp_path / name / "usr").mkdir(parents=True)
+    (tmp_path / "packages.lock").touch()
+    # When
+    remove_leftovers(tmp_path)
+    # Then
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0123456789ab", "packages.lock"]
