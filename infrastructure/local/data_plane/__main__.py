@@ -24,9 +24,10 @@ def main() -> None:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)sZ %(levelname)s %(message)s", datefmt="%FT%T"
     )
-    # pika tells every step of every attempt to connect.
-    for name in ("pika", "botocore", "watchfiles"):
-        logging.getLogger(name).setLevel(logging.CRITICAL if name == "pika" else logging.WARNING)
+    for name in ("botocore", "uvicorn", "watchfiles"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    # pika tells every step of every attempt to connect; the event source says what matters.
+    logging.getLogger("pika").setLevel(logging.CRITICAL)
 
     def catalog() -> Catalog:
         return read_catalog(

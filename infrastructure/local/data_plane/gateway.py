@@ -85,6 +85,9 @@ class Gateway:
                 "%s %s: malformed proxy response: %s", request.method, request.path, error
             )
             response = self._own_answer(answers.INTEGRATION_FAILURE, request)
+        except Exception:
+            LOGGER.exception("%s %s: the gateway itself failed", request.method, request.path)
+            response = self._own_answer(answers.GATEWAY_FAILURE, request)
         response.headers.append((b"x-amzn-requestid", request.id.encode()))
         response.headers.append((b"x-amz-apigw-id", request.id.encode()))
         response.headers.append((b"x-amzn-trace-id", request.trace.encode("latin-1", "replace")))

@@ -42,6 +42,7 @@ AUTHORIZER_FAILURE: Final = Case("AUTHORIZER_FAILURE", 500, None, "AuthorizerFai
 BAD_REQUEST_PARAMETERS: Final = Case(
     "BAD_REQUEST_PARAMETERS", 400, "Missing required request parameters", "BadRequestException"
 )
+GATEWAY_FAILURE: Final = Case("DEFAULT_5XX", 500, INTERNAL, "InternalServerErrorException")
 INTEGRATION_FAILURE: Final = Case("DEFAULT_5XX", 502, INTERNAL, "InternalServerErrorException")
 INTEGRATION_TIMEOUT: Final = Case(
     "INTEGRATION_TIMEOUT", 504, "Endpoint request timed out", "InternalServerErrorException"

@@ -113,13 +113,18 @@ class InvokeApi:
     async def _invoke(
         self, name: str, payload: bytes, headers: dict[str, str], identifier: str
     ) -> tuple[int, Pairs, bytes]:
-        context = headers.get("x-amz-client-context", "")
+        try:
+            context = base64.b64decode(headers.get("x-amz-client-context", "")).decode()
+        except ValueError as error:
+            raise InvokeError(
+                400, "InvalidRequestContentException", "The client context is no base64 of a text."
+            ) from error
         try:
             outcome = await self._runner.invoke(
                 name,
                 payload,
                 trace=headers.get("x-amzn-trace-id", ""),
-                client_context=base64.b64decode(context).decode() if context else "",
+                client_context=context,
                 tail=headers.get("x-amz-log-type") == "Tail",
                 identifier=identifier,
             )

@@ -15,6 +15,7 @@ from infrastructure.local.data_plane.invocation import (
     Invocation,
     Outcome,
     UnknownFunctionError,
+    new_trace,
 )
 from infrastructure.local.data_plane.pool import Pool
 from infrastructure.local.data_plane.settings import Limits
@@ -104,7 +105,7 @@ class Runner:
         pool = self.pool(name)
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         invocation = Invocation(payload, future)
-        invocation.trace = trace
+        invocation.trace = trace or new_trace()
         invocation.client_context = client_context
         invocation.tail = tail
         if identifier is not None:

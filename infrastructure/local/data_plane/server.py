@@ -95,9 +95,10 @@ class DataPlane:
             await self._sources.close()
             for server in servers:
                 server.should_exit = True
+            # Requests in flight are answered before their environments go.
+            await asyncio.gather(*serving, return_exceptions=True)
             await self._asynchronous.close()
             self.runner.close()
-            await asyncio.gather(*serving, return_exceptions=True)
 
     async def reload(self) -> None:
         """Read the catalog anew and serve by it. Raises what reading it raises."""

@@ -8,6 +8,7 @@ import logging
 import secrets
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -109,7 +110,9 @@ class WebSocketGateway:
                 "$connect"
             )
             try:
-                context = await self._authorizers.authorize(api.authorizer, event, arn)
+                # A WebSocket API remembers no answer of its authorizer.
+                authorizer = replace(api.authorizer, ttl=0)
+                context = await self._authorizers.authorize(authorizer, event, arn)
             except RefusedError as refusal:
                 raise RejectedError(refusal.case.status) from refusal
             connection.authorizer = event["requestContext"]["authorizer"] = dict(context)

@@ -18,7 +18,7 @@ from typing import Any
 
 import orjson
 import pika
-from pika.exceptions import AMQPError, ConsumerCancelled
+from pika.exceptions import ConsumerCancelled
 
 from infrastructure.local.catalog import QueueMapping
 from infrastructure.local.data_plane.invocation import (
@@ -34,8 +34,16 @@ LOGGER = logging.getLogger(__name__)
 PAYLOAD_BYTES = 6 * 1024 * 1024
 ENVELOPE_BYTES = 1024
 """What a message costs in the event beside its data."""
+WAITING = "waiting"
+"""State of a mapping without broker or queue."""
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 30.0
+"""Pauses before a failed batch goes back to its queue."""
+FIRST_RETRY = 0.25
+LONGEST_RETRY = 5.0
+"""Pauses between attempts to reach broker or queue."""
+STOP_SECONDS = 2.0
+"""How long a batch in hand may go on after the end has been called for."""
 POLL_SECONDS = 0.05
 HEARTBEAT_SECONDS = 30
 CONNECT_SECONDS = 5
@@ -100,23 +108,23 @@ class QueueSource:
         }
 
     def _run(self) -> None:
-        pause = FIRST_PAUSE
+        pause = FIRST_RETRY
         said = ""
         while not self._stop.is_set():
             try:
                 with contextlib.closing(self._connect()) as connection:
-                    pause = FIRST_PAUSE
-                    said = ""
                     self._consume(connection)
             except StoppedError:
                 break
-            except (AMQPError, OSError) as error:
-                self.state = f"waiting: {type(error).__name__}"
+            except Exception as error:  # noqa: BLE001 - nothing may end a mapping but its removal
+                if not self.state.startswith(WAITING):
+                    pause, said = FIRST_RETRY, ""
+                self.state = f"{WAITING}: {type(error).__name__}"
                 if self.state != said:
                     said = self.state
                     LOGGER.warning("Queue %s: %r; trying again.", self.mapping.queue, error)
                 self._stop.wait(pause)
-                pause = min(pause * 2, LONGEST_PAUSE / 6)
+                pause = min(pause * 2, LONGEST_RETRY)
         self.state = "stopped"
 
     def _connect(self) -> pika.BlockingConnection:
@@ -189,8 +197,12 @@ class QueueSource:
         )
         done = threading.Event()
         running.add_done_callback(lambda _: done.set())
+        give_up: float | None = None
         while not done.wait(POLL_SECONDS):
-            self._check()
+            if self._stop.is_set():
+                give_up = give_up or time.monotonic() + STOP_SECONDS
+                if time.monotonic() > give_up:
+                    raise StoppedError
             connection.process_data_events(time_limit=0)
         outcome = running.result()
         self.counts.batches += 1

@@ -17,7 +17,6 @@ from typing import Any
 
 import orjson
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
 
 from infrastructure.local.catalog import NOTIFICATION_ID, StorageNotification
 from infrastructure.local.data_plane.asynchronous import AsynchronousInvoker
@@ -92,7 +91,7 @@ class StorageSource:
                 for message in answer.get("Messages", ()):
                     self._deliver(message["Body"])
                     queues.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-            except (BotoCoreError, ClientError) as error:
+            except Exception as error:  # noqa: BLE001 - it goes on once the control plane is back
                 # The control plane is away, or has come back empty: set everything up again.
                 url = None
                 self.state = f"waiting: {type(error).__name__}"

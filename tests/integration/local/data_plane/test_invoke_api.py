@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import http.client
 import json
 
 import pytest
@@ -173,6 +174,22 @@ def test_payload_that_is_no_json(plane: Plane) -> None:
     with pytest.raises(ClientError) as caught:
         plane.client().invoke(FunctionName="test-probe-echo", Payload=b"{")
     assert caught.value.response["Error"]["Code"] == "InvalidRequestContentException"
+
+
+def test_client_context_that_is_no_base64(plane: Plane) -> None:
+    # Given a client that does not take care of it itself
+    connection = http.client.HTTPConnection("127.0.0.1", plane.invoke_port, timeout=10)
+    # When
+    connection.request(
+        "POST",
+        "/2015-03-31/functions/test-probe-echo/invocations",
+        headers={"X-Amz-Client-Context": "\u00e4"},
+    )
+    # Then
+    answer = connection.getresponse()
+    assert answer.status == 400
+    assert answer.headers["x-amzn-errortype"] == "InvalidRequestContentException"
+    connection.close()
 
 
 def test_event_is_tried_again(plane: Plane) -> None:

@@ -144,6 +144,18 @@ def test_stop_is_clean(new_plane: NewPlane) -> None:
     assert "Traceback" not in plane.log()
 
 
+def test_stop_answers_what_is_in_flight(new_plane: NewPlane) -> None:
+    # Given
+    plane = new_plane().start()
+    thread, answers = in_background(lambda: plane.get("/v1/slow?seconds=0.7"))
+    eventually(lambda: plane.counts("probe.slow")["busy"] == 1)
+    # When
+    plane.stop()
+    thread.join()
+    # Then
+    assert answers[0].status == 200
+
+
 def test_taken_port_ends_the_start(new_plane: NewPlane) -> None:
     # Given
     first = new_plane().start()

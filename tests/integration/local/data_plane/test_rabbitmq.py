@@ -69,8 +69,9 @@ class Queue:
 
     def events(self, name: str = "events") -> list[dict[str, Any]]:
         path = self.folder / f"{name}.jsonl"
-        lines = path.read_text().splitlines() if path.exists() else []
-        return [json.loads(line) for line in lines]
+        text = path.read_text() if path.exists() else ""
+        # The last line may be half written yet.
+        return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
 
     def bodies(self, name: str = "events") -> list[bytes]:
         return [

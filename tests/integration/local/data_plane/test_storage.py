@@ -61,7 +61,8 @@ def test_objects_reach_the_function(
 
     def events() -> list[dict[str, Any]]:
         path = collected / "events.jsonl"
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        text = path.read_text() if path.exists() else ""
+        return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
 
     eventually(is_watching, 30)
     # When

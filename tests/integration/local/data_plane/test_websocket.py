@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -97,6 +98,29 @@ def test_message_too_large(plane: Plane) -> None:
             socket.recv(timeout=10)
     assert caught.value.rcvd is not None
     assert caught.value.rcvd.code == 1009
+
+
+@pytest.mark.parametrize("limit", ["websocket_idle_seconds", "websocket_seconds"])
+def test_connection_that_is_open_too_long(new_plane: Callable[..., Plane], limit: str) -> None:
+    # Given
+    plane = new_plane(limits={limit: 0.2}).start()
+    # When
+    with open_socket(plane) as socket, pytest.raises(ConnectionClosed) as caught:
+        socket.recv(timeout=10)
+    # Then
+    assert caught.value.rcvd is not None
+    assert caught.value.rcvd.code == 1001
+
+
+def test_authorizer_is_asked_for_every_connection(plane: Plane) -> None:
+    # Given
+    before = plane.counts("gate.authorize")["invocations"]
+    # When
+    for _ in range(2):
+        with open_socket(plane):
+            pass
+    # Then
+    assert plane.counts("gate.authorize")["invocations"] == before + 2
 
 
 def test_no_route_for_a_message(plane: Plane) -> None:
