@@ -6,14 +6,14 @@ compiles, the others take a copy of what it made.
 
 from __future__ import annotations
 
-import hashlib
-import os
 import shutil
 import sys
 from pathlib import Path
 
 from infrastructure.build.compiling import compile_folder
-from infrastructure.build.target import PROJECT, WORK, BuildError
+from infrastructure.build.interpreter import find_interpreter
+from infrastructure.build.kept import digest_of, kept
+from infrastructure.build.target import PROJECT, BuildError
 
 _PLACE = "/var/task"
 _IGNORED = shutil.ignore_patterns("__pycache__", "*.pyc", "Makefile")
@@ -21,28 +21,16 @@ _IGNORED = shutil.ignore_patterns("__pycache__", "*.pyc", "Makefile")
 
 def build_functions(artifacts: Path, source: Path = PROJECT / "functions") -> None:
     """Put the code of all functions, compiled, into `artifacts`."""
-    folder = WORK / f"functions-{_key(source)}"
-    if not folder.is_dir():
-        beside = folder.with_name(f".{folder.name}.{os.getpid()}")
-        try:
-            shutil.copytree(source, beside, ignore=_IGNORED)
-            compile_folder(beside, _PLACE)
-            beside.rename(folder)
-        except OSError:
-            # Functions are built in parallel: another one was first, with the same content.
-            if not folder.is_dir():
-                raise
-        finally:
-            shutil.rmtree(beside, ignore_errors=True)
-    shutil.copytree(folder, artifacts, dirs_exist_ok=True)
 
+    def make(folder: Path) -> None:
+        shutil.copytree(source, folder, ignore=_IGNORED)
+        compile_folder(folder, _PLACE)
 
-def _key(source: Path) -> str:
-    digest = hashlib.sha256()
-    for path in sorted((*source.rglob("*"), *Path(__file__).parent.glob("*.py"))):
-        if path.is_file() and "__pycache__" not in path.parts:
-            digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
-    return digest.hexdigest()[:16]
+    files = [path for path in source.rglob("*") if path.is_file()]
+    own = [path for path in files if "__pycache__" not in path.parts]
+    names = [path.relative_to(source).as_posix() for path in own]
+    digest = digest_of((*own, *Path(__file__).parent.glob("*.py")), names, find_interpreter())
+    shutil.copytree(kept("functions", digest, make), artifacts, dirs_exist_ok=True)
 
 
 def main() -> int:

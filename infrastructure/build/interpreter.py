@@ -12,6 +12,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from infrastructure.build.target import PYTHON, WORK, BuildError
@@ -23,6 +24,10 @@ VARIABLE = "DATAPUNK_BUILD_PYTHON"
 _PREFIXES = WORK / "python"
 _PROGRAM = f"python{PYTHON}-minimal"
 _LIBRARIES = (f"libpython{PYTHON}-minimal", f"libpython{PYTHON}-stdlib")
+_FAILED = _PREFIXES / "failed"
+_PATIENCE_SECONDS = 300
+"""A build asks for the interpreter once per function: after a failure the others do not wait again."""
+
 _TELL_VERSION = "import sys; print('%d.%d' % sys.version_info[:2])"
 
 
@@ -61,33 +66,43 @@ def _is_right(program: str) -> bool:
 
 def _private() -> Path | None:
     """Return the interpreter of the private prefix, built from Debian's packages when need be."""
-    from infrastructure.local.progress import Progress
-    from infrastructure.local.services import packages, prefix
     from infrastructure.local.services.download import DownloadError
+    from infrastructure.local.services.packages import UnsupportedMachineError
+    from infrastructure.local.services.prefix import PrefixError
     from infrastructure.local.state import file_lock
 
     if sys.platform != "linux":
         return None
-    try:
-        selection = packages.wanted_selection({})
-        locked = packages.read_lock(LOCK, selection)
-        folder = _PREFIXES.resolve() / packages.prefix_name(locked)
-        program = folder / "usr" / "bin" / f"python{PYTHON}"
-        with file_lock(_PREFIXES / "interpreter.lock", timeout=600):
-            if folder.is_dir() and prefix.location(folder) != str(folder):
-                prefix.relocate(folder, folder, selection.architecture)
-            elif not folder.is_dir():
-                with Progress() as progress, progress.step(f"Python {PYTHON}, to compile with"):
-                    prefix.build(
-                        locked,
-                        folder,
-                        architecture=selection.architecture,
-                        mirror=packages.mirror_of(os.environ),
-                    )
-    except (packages.UnsupportedMachineError, prefix.PrefixError, DownloadError, OSError) as error:
-        sys.stdout.write(f"no Python {PYTHON} could be brought: {error}\n")
-        return None
-    return program if _is_right(str(program)) else None
+    with file_lock(_PREFIXES / "interpreter.lock", timeout=600):
+        if _FAILED.exists() and time.time() - _FAILED.stat().st_mtime < _PATIENCE_SECONDS:
+            return None
+        try:
+            program = _bring()
+        except (UnsupportedMachineError, PrefixError, DownloadError, OSError) as error:
+            sys.stdout.write(f"no Python {PYTHON} could be brought: {error}\n")
+            _FAILED.touch()
+            return None
+        return program if _is_right(str(program)) else None
+
+
+def _bring() -> Path:
+    from infrastructure.local.progress import Progress
+    from infrastructure.local.services import packages, prefix
+
+    selection = packages.wanted_selection({})
+    locked = packages.read_lock(LOCK, selection)
+    folder = _PREFIXES.resolve() / packages.prefix_name(locked)
+    if folder.is_dir() and prefix.location(folder) != str(folder):
+        prefix.relocate(folder, folder, selection.architecture)
+    elif not folder.is_dir():
+        with Progress() as progress, progress.step(f"Python {PYTHON}, to compile with"):
+            prefix.build(
+                locked,
+                folder,
+                architecture=selection.architecture,
+                mirror=packages.mirror_of(os.environ),
+            )
+    return folder / "usr" / "bin" / f"python{PYTHON}"
 
 
 def main() -> None:

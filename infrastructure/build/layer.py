@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 import shutil
 import subprocess
 import sys
@@ -12,8 +10,9 @@ from pathlib import Path
 from infrastructure.build import pruning
 from infrastructure.build.compiling import check_imports, compile_folder
 from infrastructure.build.interpreter import find_interpreter
+from infrastructure.build.kept import digest_of, kept
 from infrastructure.build.requirements import uv
-from infrastructure.build.target import PLATFORM, PROJECT, PYTHON, WORK, BuildError
+from infrastructure.build.target import PLATFORM, PROJECT, PYTHON, BuildError
 
 _PLACE = "/opt/python"
 _IGNORED = shutil.ignore_patterns("__pycache__", "*.pyc", "py.typed")
@@ -23,8 +22,7 @@ def build_layer(name: str, artifacts: Path) -> None:
     """Build the layer `layers/<name>` into `artifacts/python`: its packages, and the code beside them."""
     source = PROJECT / "layers" / name
     target = artifacts / "python"
-    packages = _packages(source / "requirements.txt")
-    shutil.copytree(packages, target, dirs_exist_ok=True)
+    shutil.copytree(_packages(source), target, dirs_exist_ok=True)
     own = sorted(path.parent.name for path in source.glob("*/__init__.py"))
     for package in own:
         # Links are followed: the migrations live in infrastructure/ and travel with the code.
@@ -42,33 +40,22 @@ def _modules(folder: Path, packages: list[str]) -> list[str]:
     return names
 
 
-def _packages(requirements: Path) -> Path:
-    """Return the folder of the installed, pruned and compiled packages; built once per content."""
-    folder = WORK / f"packages-{_key(requirements)}"
-    if folder.is_dir():
-        return folder
-    beside = folder.with_name(f".{folder.name}.{os.getpid()}")
-    try:
-        _install(requirements, beside)
-        pruning.prune(beside)
-        if pruning.strip(beside) is None:
+def _packages(layer: Path) -> Path:
+    """Return the folder of the installed, pruned and compiled packages of a layer."""
+    requirements = layer / "requirements.txt"
+
+    def make(folder: Path) -> None:
+        _install(requirements, folder)
+        pruning.prune(folder)
+        if pruning.strip(folder) is None:
             sys.stdout.write(
                 "no `strip` here (package binutils): the layer stays a few MB larger\n"
             )
-        compile_folder(beside, _PLACE)
-        beside.rename(folder)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
-    return folder
+        compile_folder(folder, _PLACE)
 
-
-def _key(requirements: Path) -> str:
-    """Digest of what the result depends on: the versions, these rules, and the tools at hand."""
-    digest = hashlib.sha256(requirements.read_bytes())
-    for module in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(module.read_bytes())
-    digest.update(f"{find_interpreter()} {shutil.which('strip')}".encode())
-    return digest.hexdigest()[:16]
+    tools = (find_interpreter(), shutil.which("strip"))
+    digest = digest_of((requirements, *Path(__file__).parent.glob("*.py")), *tools)
+    return kept(f"packages-{layer.name}", digest, make)
 
 
 def _install(requirements: Path, target: Path) -> None:
