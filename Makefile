@@ -7,7 +7,10 @@ ENV ?= dev
 BOOTSTRAP := $(PYTHON) infrastructure/local/bootstrap.py
 RUN := .venv/bin/python
 SAM := .datapunk/venvs/sam/bin/sam
-export DOCKER POSTGIS := $(POSTGIS)
+export DOCKER
+ifdef POSTGIS
+export DATAPUNK_POSTGIS := $(POSTGIS)
+endif
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -162,6 +162,29 @@ def test_two_instances_run_side_by_side(
     assert all(service.ready() for service in shared.services)
 
 
+def test_servers_of_others_are_used_and_left_alone(shared: Instance, tmp_path: Path) -> None:
+    # Given
+    shared.up()
+    urls = {name: url for service in shared.services for name, url in service.endpoints().items()}
+    variables = {
+        "DATABASE_URL": urls["database"],
+        "REDIS_URL": urls["redis"],
+        "AMQP_URL": urls["amqp"],
+        "AMQP_MANAGEMENT_URL": urls["amqp_management"],
+    }
+    guest = Instance(tmp_path / "guest", variables)
+    # When
+    guest.up()
+    states = {service.status().state for service in guest.services}
+    found = {name: url for service in guest.services for name, url in service.endpoints().items()}
+    guest.down()
+    # Then
+    assert states == {ServiceState.READY}
+    assert found == urls
+    assert all(service.ready() for service in shared.services)
+    assert not guest.state.exists()
+
+
 @pytest.mark.parametrize("name", ["postgres", "redis", "rabbitmq"])
 def test_nothing_listens_beyond_loopback_or_loads_libraries_of_the_machine(
     shared: Instance, name: str
