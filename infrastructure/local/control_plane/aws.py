@@ -10,17 +10,6 @@ ACCESS_KEY = "test"
 SECRET_KEY = "test"  # noqa: S105 - the emulators' conventional dummy, not a secret
 
 
-def environment(aws_endpoint: str) -> dict[str, str]:
-    """Return the variables that point any AWS SDK or the `aws` command at the control plane."""
-    return {
-        "AWS_ENDPOINT_URL": aws_endpoint,
-        "AWS_ACCESS_KEY_ID": ACCESS_KEY,
-        "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
-        "AWS_REGION": REGION,
-        "AWS_DEFAULT_REGION": REGION,
-    }
-
-
 class Clients:
     """Clients of one endpoint, each made on first use and from the same session.
 

@@ -62,6 +62,8 @@ class MiniStack:
             raise ServiceError(f"{python} is missing: run `make` once, it installs MiniStack")
         for folder in _folders(self._paths):
             folder.mkdir(parents=True, exist_ok=True)
+            # Functions' variables, credentials among them, are in its state.
+            folder.chmod(0o700)
         self._state.claim_port(NAME, preferred=PREFERRED_PORT)
         self._process().start()
 

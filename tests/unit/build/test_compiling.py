@@ -11,7 +11,7 @@ import pytest
 
 from infrastructure.build import compiling, interpreter
 from infrastructure.build.compiling import check_imports, compile_folder
-from infrastructure.build.target import BuildError
+from infrastructure.build.target import PYTHON, BuildError
 
 UNCHECKED_HASH = 0b01
 """Flags of a bytecode file that is used whatever its source looks like (PEP 552)."""
@@ -92,7 +92,7 @@ def test_a_shim_that_fails_is_not_taken_for_an_interpreter(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Given a version manager's shim for a version that is not selected
-    shim = tmp_path / f"python{interpreter.PYTHON}"
+    shim = tmp_path / f"python{PYTHON}"
     shim.write_text("#!/bin/sh\necho 'not selected' >&2\nexit 127\n", encoding="utf-8")
     shim.chmod(0o755)
     monkeypatch.delenv(interpreter.VARIABLE, raising=False)

@@ -113,6 +113,15 @@ def test_it_writes_nothing_outside_its_folder(plane: Plane) -> None:
     assert list((plane.paths.run / "ministack").glob("ministack-*.pid"))
 
 
+def test_its_state_is_the_owners_alone(plane: Plane) -> None:
+    # Given functions' variables, which hold credentials
+    # When
+    folders = list((plane.paths.data / "ministack").iterdir())
+    # Then
+    assert {folder.name for folder in folders} == {"state", "objects"}
+    assert {folder.stat().st_mode & 0o777 for folder in folders} == {0o700}
+
+
 def test_a_given_control_plane_is_used_and_left_alone(plane: Plane, tmp_path: Path) -> None:
     # Given another instance, told to use this one
     paths = Paths(state=tmp_path / "other", programs=plane.paths.programs)
