@@ -71,12 +71,12 @@ def _fields(error: psycopg.Error) -> list[FieldError]:
     name = error.diag.column_name or ""
     if position := copy_position(error):
         name = name or (position[1] or "")
-    code = (error.diag.constraint_name or type(error).__name__).lower()
+    code = type(error).__name__.lower()
     message = "breaks a rule of the table"
     if isinstance(error, pg.UniqueViolation):
-        message = "exists already"
+        message, code = "exists already", "unique"
     elif isinstance(error, pg.NotNullViolation):
-        message = "must not be empty"
+        message, code = "must not be empty", "missing"
     elif isinstance(error, psycopg.DataError):
         message = "cannot be stored in the column's type"
     return [FieldError(name or "(row)", message, code)]

@@ -121,7 +121,10 @@ def _refused(error: ValidationError) -> MalformedRequestError | InvalidInputErro
     if first["type"] == "json_invalid":
         return MalformedRequestError("The body is not valid JSON.")
     if not first["loc"]:
-        return InvalidInputError("The body must be a JSON array of objects, one per row.")
+        return InvalidInputError(
+            "The body must be a JSON array of objects, one per row.",
+            errors=[FieldError("body", first["msg"], first["type"])],
+        )
     return _invalid(
         _field_error(int(item["loc"][0]), item["loc"][1:], item["msg"], item["type"])
         for item in found

@@ -1,0 +1,52 @@
+"""Clones of the project with platforms of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from infrastructure.local.paths import Paths, default_paths
+from infrastructure.local.progress import Progress
+from infrastructure.local.services import install_programs
+from tests.e2e.clone import Clone
+from tests.e2e.web import Web
+
+
+@pytest.fixture(scope="session")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of the server programs, installed once for all clones."""
+    shared = default_paths().programs
+    install_programs(Paths(state=tmp_path_factory.mktemp("state"), programs=shared), Progress(), {})
+    return shared
+
+
+@pytest.fixture(scope="session")
+def new_clone(
+    tmp_path_factory: pytest.TempPathFactory, programs: Path
+) -> Iterator[Callable[[], Clone]]:
+    """Make clones; each ends with the session."""
+    made: list[Clone] = []
+
+    def make() -> Clone:
+        made.append(Clone(tmp_path_factory.mktemp("clone") / "datapunk"))
+        return made[-1]
+
+    yield make
+    for clone in made:
+        clone.close()
+
+
+@pytest.fixture(scope="session")
+def platform(new_clone: Callable[[], Clone]) -> Clone:
+    """Return the platform of all tests that leave it running as it was."""
+    clone = new_clone()
+    clone.up()
+    return clone
+
+
+@pytest.fixture(scope="session")
+def api(platform: Clone) -> Web:
+    """Return its public API."""
+    return platform.api
