@@ -154,7 +154,9 @@ def load_settings(environment: Mapping[str, str] | None = None, **explicit: Any)
         settings = Settings.model_validate(values)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
-        raise ConfigurationError(f"{first['loc'][0]}: {first['msg']}.") from None
+        name = str(first["loc"][0])
+        variable = Settings.model_fields[name].alias if name in Settings.model_fields else name
+        raise ConfigurationError(f"{variable}: {first['msg']}.") from None
     settings._sources.update(sources)  # noqa: SLF001 -- filled once, by the only constructor
     return settings
 

@@ -6,8 +6,9 @@
 
 from __future__ import annotations
 
+import logging
+from datetime import UTC, datetime
 from functools import cache
-from typing import Any
 
 import orjson
 from aws_lambda_powertools import Logger
@@ -17,42 +18,40 @@ from datapunk.context import current
 from datapunk.settings import settings
 
 FIELDS = ("timestamp", "level", "service", "message", "trace_id", "span_id", "correlation_id")
-
-
-def _dumps(record: Any) -> str:
-    return orjson.dumps(record, default=str).decode()
+_NO_WORK = dict.fromkeys(("trace_id", "span_id", "correlation_id"), "")
+_STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
 
 class _Formatter(LambdaPowertoolsFormatter):
-    """Adds the current work's identifiers to every record."""
+    """Writes a record with the current work's identifiers.
 
-    def serialize(self, log: Any) -> str:
+    The whole line is made here and not by the base class, whose merging of keys costs three times as much
+    and would be a third of the edge's time for a request.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
         work = current()
-        if work is not None:
-            log["service"] = work.service
-            log["operation"] = work.operation
-            log["trace_id"] = work.trace.trace_id
-            log["span_id"] = work.trace.span_id
-            log["correlation_id"] = work.correlation_id
+        line: dict[str, object] = {
+            "timestamp": datetime.fromtimestamp(record.created, UTC).isoformat("T", "milliseconds"),
+            "level": record.levelname,
+            "service": work.service if work else "datapunk",
+            "message": record.getMessage(),
+        }
+        if work is None:
+            line.update(_NO_WORK)
         else:
-            for name in ("trace_id", "span_id", "correlation_id"):
-                log.setdefault(name, "")
-        log.pop("location", None)
-        log.pop("xray_trace_id", None)
-        return str(super().serialize(log))
+            line["trace_id"] = work.trace.trace_id
+            line["span_id"] = work.trace.span_id
+            line["correlation_id"] = work.correlation_id
+            line["operation"] = work.operation
+        line |= {name: value for name, value in record.__dict__.items() if name not in _STANDARD}
+        if record.exc_info and record.exc_info[0] is not None:
+            line["exception_name"] = record.exc_info[0].__name__
+            line["exception"] = self.formatException(record.exc_info)
+        return orjson.dumps(line, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
 @cache
 def logger() -> Logger:
     """Return the process's logger, built on first use."""
-    formatter = _Formatter(
-        json_serializer=_dumps,
-        log_record_order=list(FIELDS),
-        utc=True,
-        use_rfc3339=True,
-    )
-    return Logger(
-        service="datapunk",
-        level=settings().log_level,
-        logger_formatter=formatter,
-    )
+    return Logger(service="datapunk", level=settings().log_level, logger_formatter=_Formatter())
