@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 PROJECT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(PROJECT), str(PROJECT / "layers" / "common")]
+sys.path.insert(0, str(PROJECT / "layers" / "common"))
+sys.path.insert(0, str(PROJECT))
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 from datapunk.http import http_function
