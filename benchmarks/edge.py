@@ -20,9 +20,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-PROJECT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(PROJECT / "layers" / "common"))
-sys.path.insert(0, str(PROJECT))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "layers" / "common"))
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 from datapunk.http import http_function
@@ -30,6 +29,7 @@ from datapunk.lake.datasets import DatasetDefinition
 
 from benchmarks import _support
 
+PROJECT = Path(__file__).resolve().parents[1]
 SAMPLE = PROJECT / "events" / "lake" / "create_dataset.json"
 
 
