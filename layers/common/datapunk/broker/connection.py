@@ -137,10 +137,8 @@ def _channel() -> Any:
     now = time.monotonic()
     held = _state.held
     if held is not None:
-        if now - held.opened < _MAX_AGE:
-            held.connection.process_data_events(0)
-            if held.connection.is_open and held.channel.is_open:
-                return held.channel
+        if now - held.opened < _MAX_AGE and _alive(held):
+            return held.channel
         discard()
     if now < _state.not_before:
         raise UnavailableError(DEPENDENCY)
@@ -153,6 +151,15 @@ def _channel() -> Any:
     opened.confirm_delivery()
     _state.held = _Held(connection, opened, now)
     return opened
+
+
+def _alive(held: _Held) -> bool:
+    """Read what has arrived meanwhile, such as the broker's farewell to a frozen environment."""
+    try:
+        held.connection.process_data_events(0)
+    except (AMQPError, OSError):
+        return False
+    return bool(held.connection.is_open and held.channel.is_open)
 
 
 def _send(opened: Any, message: Message) -> None:
