@@ -165,3 +165,16 @@ def load_settings(environment: Mapping[str, str] | None = None, **explicit: Any)
 def settings() -> Settings:
     """Return this environment's settings, loaded on first use."""
     return load_settings()
+
+
+def reload_if_referenced(*fields: str) -> bool:
+    """Forget the settings when one of `fields` was looked up by reference; tell whether it was.
+
+    Secrets rotate while an environment lives: a login that fails is tried once more with what the
+    reference says now.
+    """
+    current = settings()
+    if not any(current.source(field).startswith(tuple(_REFERENCES)) for field in fields):
+        return False
+    settings.cache_clear()
+    return True

@@ -15,8 +15,8 @@ import psycopg
 from psycopg import pq
 
 from datapunk.database.failures import translate
-from datapunk.errors import ConfigurationError
-from datapunk.settings import settings
+from datapunk.errors import ConfigurationError, UnavailableError
+from datapunk.settings import reload_if_referenced, settings
 
 CONNECT_TIMEOUT = 2
 MAX_AGE = 900.0
@@ -73,7 +73,13 @@ def acquire() -> psycopg.Connection:
             held.used = now
             return held.connection
         discard()
-    connection = connect(url)
+    try:
+        connection = connect(url)
+    except UnavailableError:
+        if not reload_if_referenced("database_url", "database_credentials"):
+            raise
+        url = settings().database()
+        connection = connect(url)
     now = time.monotonic()
     _pooled.append(_Pooled(connection, url, now, now))
     return connection
