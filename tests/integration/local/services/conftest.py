@@ -63,8 +63,9 @@ class Instance:
         return status.pid
 
     def end_hard(self, name: str) -> None:
-        """End a server as a crash would, and wait until it is gone."""
-        pid = self.pid(name)
+        """End a server as a crash would, and wait until it is gone; it may still be starting."""
+        pid = self.service(name).status().pid
+        assert pid is not None
         os.kill(pid, signal.SIGKILL)
         give_up = time.monotonic() + 10
         while command_line(pid):

@@ -137,9 +137,7 @@ def test_a_node_that_died_in_its_first_boot_is_made_anew(
     give_up = time.monotonic() + 30
     while not list(node.glob("*/coordination")) and time.monotonic() < give_up:
         time.sleep(0.02)
-    pid = service.status().pid
-    assert pid is not None
-    os.kill(pid, 9)
+    instance.end_hard("rabbitmq")
     # When
     service.start()
     service.wait_ready(60)
