@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -31,10 +33,10 @@ REMAPPED = frozenset(
         "www-authenticate",
     }
 )
-DROPPED = frozenset({"transfer-encoding", "te"})
+DROPPED = frozenset({b"transfer-encoding", b"te"})
 STATUSES = range(100, 1000)
 HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.1
-FORBIDDEN_IN_HEADER = ("\r", "\n", "\0")
+LINE_BREAK = re.compile(r"[\r\n\0]")
 
 
 class MalformedResponseError(ValueError):
@@ -91,39 +93,46 @@ def _status(value: Any) -> int:
 
 
 def _headers(single: Any, multiple: Any) -> list[tuple[bytes, bytes]]:
-    if not isinstance(single, dict | None) or not isinstance(multiple, dict | None):
+    pairs: list[tuple[bytes, bytes]] = []
+    if multiple is not None:
+        for name, values in _items(multiple):
+            if not isinstance(values, list):
+                raise MalformedResponseError(f"multiValueHeaders {name!r} is no list")
+            pairs.extend((_name(name), _value(name, value)) for value in values)
+    if single is not None:
+        for name, value in _items(single):
+            pair = (_name(name), _value(name, value))
+            if pair not in pairs:  # what stands in both is sent once
+                pairs.append(pair)
+    named = {name for name, _ in pairs}
+    if b"content-type" not in named:
+        pairs.append((b"content-type", b"application/json"))
+    if not named.isdisjoint(DROPPED):
+        pairs = [pair for pair in pairs if pair[0] not in DROPPED]
+    return pairs
+
+
+def _items(headers: Any) -> Iterable[tuple[str, Any]]:
+    if not isinstance(headers, dict):
         raise MalformedResponseError("headers are no object")
-    pairs: list[tuple[str, str]] = []
-    for name, values in (multiple or {}).items():
-        if not isinstance(values, list):
-            raise MalformedResponseError(f"multiValueHeaders {name!r} is no list")
-        pairs.extend((name.lower(), _value(name, value)) for value in values)
-    given = {name for name, _ in pairs}
-    for name, value in (single or {}).items():
-        # A name in both: the lists win, and an equal value is sent once.
-        pair = (name.lower(), _value(name, value))
-        if pair[0] not in given or pair not in pairs:
-            pairs.append(pair)
-    encoded = [
-        (
-            (f"x-amzn-remapped-{name}" if name in REMAPPED else name).encode("latin-1", "replace"),
-            value.encode("latin-1", "replace"),
-        )
-        for name, value in pairs
-        if name not in DROPPED
-    ]
-    if not any(name == b"content-type" for name, _ in encoded):
-        encoded.append((b"content-type", b"application/json"))
-    return encoded
+    return headers.items()
 
 
-def _value(name: str, value: Any) -> str:
+@lru_cache(maxsize=4096)
+def _name(name: str) -> bytes:
+    """Return a header's name as it is sent."""
     if HEADER_NAME.fullmatch(name) is None:
         raise MalformedResponseError(f"{name!r} is no name of a header")
+    lower = name.lower()
+    return (f"x-amzn-remapped-{lower}" if lower in REMAPPED else lower).encode()
+
+
+def _value(name: str, value: Any) -> bytes:
+    """Return a header's value as it is sent: numbers and booleans become text."""
     if isinstance(value, bool):
-        return "true" if value else "false"
+        return b"true" if value else b"false"
     if isinstance(value, int | float):
-        return str(value)
-    if not isinstance(value, str) or any(char in value for char in FORBIDDEN_IN_HEADER):
+        return str(value).encode()
+    if not isinstance(value, str) or LINE_BREAK.search(value):
         raise MalformedResponseError(f"header {name!r} has a value that is no text of one line")
-    return value
+    return value.encode("latin-1", "replace")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import signal
 from collections.abc import Callable, Iterator
@@ -125,6 +126,9 @@ class DataPlane:
                     said = reason
                 await asyncio.sleep(RETRY_SECONDS)
             else:
+                # What is here now stays; the collector need not go through it at every request.
+                gc.collect()
+                gc.freeze()
                 LOGGER.info("Ready with %d functions.", len(self.runner.catalog.functions))
                 return
 

@@ -55,6 +55,8 @@ class EventSources:
             if self._storage is not None:
                 self._end(self._storage)
             self._storage = self._new_storage(catalog)
+        elif self._storage is not None:
+            self._storage.renew()
 
     def status(self) -> dict[str, Any]:
         """Return the state of every source."""

@@ -51,11 +51,16 @@ class StorageSource:
         self._asynchronous = asynchronous
         self._loop = asyncio.get_running_loop()
         self._stop = threading.Event()
+        self._stale = threading.Event()
         self._thread = threading.Thread(target=self._run, name="storage", daemon=True)
 
     def start(self) -> None:
         """Begin; buckets and the control plane may appear later."""
         self._thread.start()
+
+    def renew(self) -> None:
+        """Set the buckets up again: a deployment may have given them their notifications back."""
+        self._stale.set()
 
     def stop(self) -> None:
         """End after the call in hand."""
@@ -79,7 +84,8 @@ class StorageSource:
         url: str | None = None
         while not self._stop.is_set():
             try:
-                if url is None:
+                if url is None or self._stale.is_set():
+                    self._stale.clear()
                     url = self._set_up(queues, buckets)
                     self.state = "watching"
                 answer = queues.receive_message(

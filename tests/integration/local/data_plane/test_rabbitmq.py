@@ -220,12 +220,16 @@ def test_queue_that_comes_later(queue: Queue) -> None:
     eventually(lambda: queue.bodies() == [b"late"], 30)
 
 
-def test_broker_that_restarts(queue: Queue) -> None:
-    # Given
+def test_broker_that_is_away_at_the_start_and_later(queue: Queue) -> None:
+    # Given a data plane that starts before its broker
     queue.declare()
     queue.publish(b"before")
+    queue.broker.stop()
     queue.consume()
-    eventually(lambda: queue.bodies() == [b"before"])
+    eventually(lambda: queue.state().startswith("waiting"))
+    queue.broker.start()
+    queue.broker.wait_ready(90)
+    eventually(lambda: queue.bodies() == [b"before"], 30)
     # When
     queue.broker.stop()
     eventually(lambda: queue.state().startswith("waiting"), 30)

@@ -90,4 +90,20 @@ def test_objects_reach_the_function(
     settings = store.get_bucket_notification_configuration(Bucket="photos")
     (led,) = settings["QueueConfigurations"]
     assert led["Id"].split(":")[1] == function.name
+    # And a deployment that gives the bucket its own notification back changes nothing
+    store.put_bucket_notification_configuration(
+        Bucket="photos",
+        NotificationConfiguration={
+            "LambdaFunctionConfigurations": [
+                {"LambdaFunctionArn": function.arn, "Events": ["s3:ObjectCreated:*"]}
+            ]
+        },
+    )
+    plane.reload(plane.catalog(functions=[function], storage=(notification,)))
+
+    def is_led() -> bool:
+        settings = store.get_bucket_notification_configuration(Bucket="photos")
+        return "LambdaFunctionConfigurations" not in settings and "QueueConfigurations" in settings
+
+    eventually(is_led)
     store.close()
