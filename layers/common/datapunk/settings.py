@@ -155,7 +155,8 @@ def load_settings(environment: Mapping[str, str] | None = None, **explicit: Any)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         name = str(first["loc"][0])
-        variable = Settings.model_fields[name].alias if name in Settings.model_fields else name
+        known = Settings.model_fields.get(name)
+        variable = (known and known.alias) or name
         raise ConfigurationError(f"{variable}: {first['msg']}.") from None
     settings._sources.update(sources)  # noqa: SLF001 -- filled once, by the only constructor
     return settings
