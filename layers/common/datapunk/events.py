@@ -6,7 +6,9 @@ any other is published here, with the broker's confirmation.
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import math
 import re
 import uuid
 from collections.abc import Sequence
@@ -34,6 +36,14 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
+def _finite(value: Any) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, dict):
+        return all(map(_finite, value.values()))
+    return not isinstance(value, list) or all(map(_finite, value))
+
+
 class CloudEvent(BaseModel):
     """An event (CloudEvents 1.0.2). Extension attributes are kept as extra fields."""
 
@@ -56,12 +66,29 @@ class CloudEvent(BaseModel):
             raise ValueError("an event has data or data_base64, not both")
         return self
 
-    @field_validator("id", "source", "subject")
+    @field_validator("id", "source", "subject", "datacontenttype", "dataschema")
     @classmethod
     def _storable(cls, value: str | None) -> str | None:
         """Refuse characters neither CloudEvents nor PostgreSQL have room for."""
         if value is not None and _CONTROL.search(value):
             raise ValueError("must not contain control characters")
+        return value
+
+    @field_validator("data")
+    @classmethod
+    def _is_json(cls, value: Any) -> Any:
+        """Refuse numbers JSON has no way to write: they would leave as null."""
+        if not _finite(value):
+            raise ValueError("must not contain NaN or numbers beyond 64-bit floating point")
+        return value
+
+    @field_validator("data_base64")
+    @classmethod
+    def _is_base64(cls, value: str | None) -> str | None:
+        try:
+            base64.b64decode(value or "", validate=True)
+        except ValueError:
+            raise ValueError("must be base64 with its padding (RFC 4648, 4)") from None
         return value
 
     @model_validator(mode="after")
@@ -107,7 +134,7 @@ def event_message(event: CloudEvent) -> Message:
     """Return the broker message of an event: routed by its type on `service.events`."""
     headers: dict[str, Any] = {
         name: str(event.extensions[name])
-        for name in ("traceparent", "correlationid", "tenant")
+        for name in ("traceparent", "correlationid", "tenant", "principal")
         if name in event.extensions
     }
     return Message(

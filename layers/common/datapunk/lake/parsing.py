@@ -58,10 +58,13 @@ def parse_body(media_type: str, charset: str, content: bytes, columns: Sequence[
 def _decode(content: bytes, charset: str) -> str:
     try:
         text = content.decode(charset)
-    except LookupError:
+        if charset != "utf-8":
+            text.encode()  # some codecs make lone surrogates, which nothing behind us can store
+    except UnicodeError as error:
+        reason = getattr(error, "reason", "not decodable")
+        raise MalformedRequestError(f"The body is not {charset}: {reason}.") from None
+    except (LookupError, ValueError):
         raise MalformedRequestError(f"The charset {charset!r} is not known.") from None
-    except UnicodeDecodeError as error:
-        raise MalformedRequestError(f"The body is not {charset}: {error.reason}.") from None
     return text.removeprefix("\ufeff")
 
 

@@ -7,9 +7,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import orjson
 from psycopg.types.json import Json, Jsonb
 from pydantic import BaseModel, model_serializer
+from pydantic_core import to_json
 
 from datapunk.database import Transaction, load_queries
 from datapunk.errors import FieldError, InvalidInputError
@@ -67,7 +67,8 @@ def append_event(tx: Transaction, event: CloudEvent) -> bool:
             "time": event.time,
             "datacontenttype": event.datacontenttype,
             "dataschema": event.dataschema,
-            "data": None if event.data is None else Json(event.data, dumps=orjson.dumps),
+            # not orjson: it refuses integers beyond 64 bits
+            "data": None if event.data is None else Json(event.data, dumps=to_json),
             "data_base64": event.data_base64,
             "extensions": Jsonb(event.extensions),
         },

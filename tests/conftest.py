@@ -1,0 +1,91 @@
+"""Real services for all tests, started once; a database and a virtual host for each test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import datapunk.broker.connection as broker_connection
+import datapunk.database.connection as database_connection
+import pytest
+from datapunk.settings import settings
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
+
+from tests.support.invoking import Invoker
+from tests.support.services import Broker, Instance
+
+# Examples share a database, and the machine may be busy: neither says anything about the code.
+hypothesis_settings.register_profile(
+    "datapunk",
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+hypothesis_settings.load_profile("datapunk")
+
+
+def forget_connections() -> None:
+    """Become an environment that was just started."""
+    settings.cache_clear()
+    database_connection.discard()
+    broker_connection.reset()
+
+
+@pytest.fixture(scope="session")
+def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
+    """Return PostgreSQL, Redis and RabbitMQ that no test may stop."""
+    started = Instance(tmp_path_factory.mktemp("services"))
+    try:
+        started.up()
+        started.prepare()
+        yield started
+    finally:
+        started.down()
+
+
+@pytest.fixture
+def environment(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Give functions the settings of the shared services; database and broker are added by others."""
+    forget_connections()
+    monkeypatch.setenv("REDIS_URL", instance.url("redis"))
+    for name in ("DATABASE_CREDENTIALS", "REDIS_CREDENTIALS", "AMQP_CREDENTIALS"):
+        monkeypatch.setenv(name, "")
+    yield
+    forget_connections()
+
+
+@pytest.fixture
+def database(
+    instance: Instance, environment: None, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[str]:
+    """Return the URL of a migrated database of the test's own, which functions use too."""
+    url = instance.new_database()
+    monkeypatch.setenv("DATABASE_URL", url)
+    yield url
+    forget_connections()
+    instance.drop_database(url)
+
+
+@pytest.fixture
+def broker(
+    instance: Instance, environment: None, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Broker]:
+    """Return a virtual host of the test's own with the platform's topology, which functions use too."""
+    url = instance.new_virtual_host()
+    monkeypatch.setenv("AMQP_URL", url)
+    own = Broker(url)
+    own.declare()
+    yield own
+    forget_connections()
+    instance.drop_virtual_host(url)
+
+
+@pytest.fixture
+def no_broker(environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let functions find nobody where the broker should be."""
+    monkeypatch.setenv("AMQP_URL", "amqp://nobody:nothing@127.0.0.1:1/%2F")
+
+
+@pytest.fixture
+def invoke() -> Invoker:
+    """Return `invoke(operation, **changes)`, which runs the real handler."""
+    return Invoker()

@@ -1,0 +1,98 @@
+"""Random rows of a dataset, and the three ways to write them down."""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+import io
+import json
+import uuid
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from typing import Any
+
+from datapunk.lake.columns import Column, ColumnType
+from hypothesis import strategies as st
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=12)
+JSON_VALUES = st.recursive(
+    st.booleans() | st.integers(-(2**53), 2**53) | TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
+    max_leaves=6,
+)
+VALUES: dict[ColumnType, st.SearchStrategy[Any]] = {
+    # An empty CSV field is null, so no format can be asked for an empty text in all three.
+    ColumnType.TEXT: TEXTS.filter(bool),
+    ColumnType.INTEGER: st.integers(-(2**63), 2**63 - 1),
+    ColumnType.NUMBER: st.floats(allow_nan=False, allow_infinity=False),
+    ColumnType.DECIMAL: st.decimals(
+        min_value=-(10**20), max_value=10**20, places=6, allow_nan=False, allow_infinity=False
+    ),
+    ColumnType.BOOLEAN: st.booleans(),
+    ColumnType.DATE: st.dates(),
+    ColumnType.TIMESTAMP: st.datetimes(
+        dt.datetime(1900, 1, 1),  # noqa: DTZ001 -- hypothesis wants bounds without a zone
+        dt.datetime(2100, 1, 1),  # noqa: DTZ001 -- the same
+        timezones=st.just(dt.UTC),
+    ),
+    ColumnType.UUID: st.uuids(),
+    ColumnType.JSON: JSON_VALUES,
+}
+
+
+@st.composite
+def columns_and_rows(draw: st.DrawFn) -> tuple[list[Column], list[dict[str, Any]]]:
+    """Draw columns of any types, and rows that fit them; None stands for null."""
+    kinds = draw(st.lists(st.sampled_from(list(ColumnType)), min_size=1, max_size=5))
+    columns = [
+        Column(name=f"c{place}_{kind}", type=kind, nullable=draw(st.booleans()))
+        for place, kind in enumerate(kinds)
+    ]
+    fields: dict[str, st.SearchStrategy[Any]] = {
+        column.name: VALUES[column.type] | st.none() if column.nullable else VALUES[column.type]
+        for column in columns
+    }
+    return columns, draw(st.lists(st.fixed_dictionaries(fields), max_size=6))
+
+
+def plain(value: Any) -> Any:
+    """Return a value as JSON has it."""
+    if isinstance(value, dt.date | dt.datetime):
+        return value.isoformat()
+    return str(value) if isinstance(value, Decimal | uuid.UUID) else value
+
+
+def as_json(columns: Sequence[Column], rows: Sequence[dict[str, Any]]) -> bytes:
+    return json.dumps(
+        [{name: plain(value) for name, value in row.items()} for row in rows]
+    ).encode()
+
+
+def as_ndjson(columns: Sequence[Column], rows: Sequence[dict[str, Any]]) -> bytes:
+    lines = [json.dumps({name: plain(value) for name, value in row.items()}) for row in rows]
+    return "\n".join(lines).encode()
+
+
+def as_csv(columns: Sequence[Column], rows: Sequence[dict[str, Any]]) -> bytes:
+    written = io.StringIO()
+    writer = csv.writer(written, lineterminator="\r\n")
+    writer.writerow([column.name for column in columns])
+    for row in rows:
+        writer.writerow([_csv_field(column, row[column.name]) for column in columns])
+    return written.getvalue().encode()
+
+
+def _csv_field(column: Column, value: Any) -> str:
+    if value is None:
+        return ""
+    if column.type is ColumnType.JSON:
+        return json.dumps(value)
+    return str(plain(value))
+
+
+Writer = Callable[[Sequence[Column], Sequence[dict[str, Any]]], bytes]
+WRITERS: dict[str, Writer] = {
+    "application/json": as_json,
+    "application/x-ndjson": as_ndjson,
+    "text/csv": as_csv,
+}
