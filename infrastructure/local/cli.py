@@ -22,13 +22,14 @@ from infrastructure.local.services.service import ServiceError, ServiceState
 from infrastructure.local.state import launcher_lock
 
 _DEMO_DONE = "demo"
-INTERRUPTED = 130
-"""Exit status after Ctrl-C, as a shell has it."""
 _HERE = ("localhost", LOOPBACK)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command and return the exit status: 0, 1 for a failure that was explained."""
+    """Run a command and return the exit status: 0, 1 for a failure that was explained.
+
+    Raises KeyboardInterrupt when the user has had enough.
+    """
     parser = argparse.ArgumentParser(prog="python -m infrastructure.local", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     up_command = commands.add_parser("up", help="start the platform and wait until it is ready")
@@ -47,9 +48,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     }
     try:
         return actions[given.command](given)
-    except KeyboardInterrupt:
-        sys.stderr.write("\nStopped. What has been started goes on; run `make up` to finish.\n")
-        return INTERRUPTED
     except BrokenPipeError:
         # Whoever read along has seen enough (`make logs | head`); nothing is left to write to.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -11,9 +11,10 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from infrastructure.local.paths import PROJECT, Paths, default_paths
+from infrastructure.local.platform import Platform
 from infrastructure.local.services import local_services
 from infrastructure.local.services.service import Service
 from infrastructure.local.state import State
@@ -31,13 +32,17 @@ WAIT_SECONDS = 30.0
 
 
 class Clone:
-    """A copy of the working tree in `folder`, state and all; programs are shared with the project."""
+    """A copy of the working tree with its state in `.datapunk`; programs are the project's."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.paths = Paths(
             state=folder / ".datapunk", programs=default_paths().programs, project=folder
         )
+
+    @classmethod
+    def make(cls, folder: Path) -> Self:
+        """Copy the working tree to `folder`."""
         folder.mkdir()
         for part in PARTS:
             source = PROJECT / part
@@ -46,6 +51,7 @@ class Clone:
                 shutil.copytree(source, folder / part, ignore=skip)
             else:
                 shutil.copy2(source, folder / part)
+        return cls(folder)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -107,13 +113,9 @@ class Clone:
         return State(self.paths).port(name)
 
     def pids(self) -> dict[str, int]:
-        """Return the process of each part as `status` shows it."""
-        found = {}
-        for line in self.run("status").stdout.splitlines():
-            words = line.split()
-            if "pid" in words:
-                found[words[0]] = int(words[words.index("pid") + 1])
-        return found
+        """Return the process of each part that runs, by the part's name."""
+        parts = Platform(self.paths, {}).status()
+        return {part.name: part.pid for part in parts if part.pid is not None}
 
     def service(self, name: str) -> Service:
         """Return one of PostgreSQL, Redis and RabbitMQ, to be stopped and started alone."""
@@ -135,10 +137,10 @@ def kill(pid: int, number: signal.Signals = signal.SIGKILL) -> None:
         return
 
 
-def eventually(look: Callable[[], T], seconds: float = WAIT_SECONDS) -> T:
+def eventually(look: Callable[[], T], seconds: float = WAIT_SECONDS, *, pause: float = 0.1) -> T:
     """Return what `look` finds as soon as it finds anything; fails with what it saw last."""
     give_up = time.monotonic() + seconds
     while not (found := look()):
         assert time.monotonic() < give_up, f"not within {seconds:.0f} s; last seen: {found!r}"
-        time.sleep(0.1)
+        time.sleep(pause)
     return found

@@ -30,7 +30,7 @@ def new_clone(
     made: list[Clone] = []
 
     def make() -> Clone:
-        made.append(Clone(tmp_path_factory.mktemp("clone") / "datapunk"))
+        made.append(Clone.make(tmp_path_factory.mktemp("clone") / "datapunk"))
         return made[-1]
 
     yield make
@@ -50,3 +50,18 @@ def platform(new_clone: Callable[[], Clone]) -> Clone:
 def api(platform: Clone) -> Web:
     """Return its public API."""
     return platform.api
+
+
+@pytest.fixture(scope="session")
+def vandal(new_clone: Callable[[], Clone]) -> Clone:
+    """Return the platform of all tests that stop, kill and starve it; each leaves it running.
+
+    Its dataset `kept` has one row, which must survive everything.
+    """
+    clone = new_clone()
+    clone.up()
+    columns = [{"name": "id", "type": "text"}]
+    definition = {"name": "kept", "columns": columns, "key": ["id"]}
+    assert clone.api.post("/v1/lake/datasets", definition).status == 201
+    assert clone.api.post("/v1/lake/datasets/kept/records", [{"id": "first"}]).status == 201
+    return clone
