@@ -69,8 +69,13 @@ class Pool:
         """Environments decided on that have no process yet."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._watch: asyncio.TimerHandle | None = None
-        reserved = function.reserved_concurrency
-        self._most = limits.environments if reserved is None else min(reserved, limits.environments)
+
+    @property
+    def _most(self) -> int:
+        """Environments at once."""
+        reserved = self.function.reserved_concurrency
+        most = self._limits.environments
+        return most if reserved is None else min(reserved, most)
 
     @property
     def warm(self) -> int:
@@ -108,9 +113,6 @@ class Pool:
         """Let no further invocation run in today's environments; those running finish there."""
         if function is not None:
             self.function = function
-            reserved = function.reserved_concurrency
-            most = self._limits.environments
-            self._most = most if reserved is None else min(reserved, most)
         for environment in self._environments:
             environment.stale = True
             if environment.state is State.IDLE:

@@ -13,6 +13,7 @@ from infrastructure.local.data_plane.settings import Settings
 from infrastructure.local.event_sources.rabbitmq import QueueSource
 from infrastructure.local.event_sources.schedules import ScheduleSource
 from infrastructure.local.event_sources.storage import StorageSource
+from infrastructure.local.event_sources.thread_source import ThreadSource
 
 STOP_SECONDS = 3.0
 
@@ -30,7 +31,7 @@ class EventSources:
         self._schedules: dict[Schedule, ScheduleSource] = {}
         self._storage: StorageSource | None = None
         self._notifications: tuple[StorageNotification, ...] = ()
-        self._ending: list[QueueSource | StorageSource] = []
+        self._ending: list[ThreadSource] = []
 
     def apply(self, catalog: Catalog) -> None:
         """Start what is new, stop what is gone or changed, leave the rest as it is."""
@@ -78,7 +79,7 @@ class EventSources:
         for source in self._ending:
             await asyncio.to_thread(source.join, max(limit - time.monotonic(), 0.05))
 
-    def _end(self, source: QueueSource | StorageSource) -> None:
+    def _end(self, source: ThreadSource) -> None:
         source.stop()
         self._ending.append(source)
 

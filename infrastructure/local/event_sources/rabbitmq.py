@@ -29,6 +29,7 @@ from infrastructure.local.data_plane.invocation import (
 from infrastructure.local.data_plane.runner import Runner
 from infrastructure.local.event_sources.filters import Filters
 from infrastructure.local.event_sources.rabbitmq_event import Message, rabbitmq_event
+from infrastructure.local.event_sources.thread_source import ThreadSource
 
 LOGGER = logging.getLogger(__name__)
 PAYLOAD_BYTES = 6 * 1024 * 1024
@@ -63,37 +64,21 @@ class StoppedError(Exception):
     """The mapping is to end."""
 
 
-class QueueSource:
+class QueueSource(ThreadSource):
     """Consumes one queue for one function, from `start` to `stop`."""
 
     def __init__(
         self, mapping: QueueMapping, url: str, runner: Runner, loop: asyncio.AbstractEventLoop
     ) -> None:
+        super().__init__(f"queue {mapping.queue}")
         self.mapping = mapping
         self.counts = QueueCounts()
-        self.state = "starting"
         self._url = url
         self._runner = runner
         self._loop = loop
         self._filters = Filters(mapping.filters)
-        self._stop = threading.Event()
         self._cancelled = threading.Event()
         """The broker has ended the consumer: its queue is gone."""
-        self._thread = threading.Thread(
-            target=self._run, name=f"queue {mapping.queue}", daemon=True
-        )
-
-    def start(self) -> None:
-        """Begin to consume; a broker or queue that is not there yet is waited for."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End after the batch in hand, whose messages go back if the function is still at it."""
-        self._stop.set()
-
-    def join(self, seconds: float) -> None:
-        """Wait for the end, at most so long."""
-        self._thread.join(seconds)
 
     def status(self) -> dict[str, Any]:
         """Return what the mapping does and has done."""

@@ -21,6 +21,7 @@ from botocore.config import Config
 from infrastructure.local.catalog import NOTIFICATION_ID, StorageNotification
 from infrastructure.local.data_plane.asynchronous import AsynchronousInvoker
 from infrastructure.local.data_plane.invocation import UnknownFunctionError
+from infrastructure.local.event_sources.thread_source import ThreadSource
 
 LOGGER = logging.getLogger(__name__)
 QUEUE = "datapunk-storage-notifications"
@@ -30,7 +31,7 @@ VISIBILITY_SECONDS = 900
 BATCH = 10
 
 
-class StorageSource:
+class StorageSource(ThreadSource):
     """Delivers the notifications of all buckets, from `start` to `stop`."""
 
     def __init__(
@@ -42,7 +43,7 @@ class StorageSource:
         environment: Mapping[str, str],
         asynchronous: AsynchronousInvoker,
     ) -> None:
-        self.state = "starting"
+        super().__init__("storage")
         self.delivered = 0
         self._by_id = {item.id: item for item in notifications}
         self._endpoint = aws_endpoint
@@ -50,25 +51,11 @@ class StorageSource:
         self._environment = environment
         self._asynchronous = asynchronous
         self._loop = asyncio.get_running_loop()
-        self._stop = threading.Event()
         self._stale = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="storage", daemon=True)
-
-    def start(self) -> None:
-        """Begin; buckets and the control plane may appear later."""
-        self._thread.start()
 
     def renew(self) -> None:
         """Set the buckets up again: a deployment may have given them their notifications back."""
         self._stale.set()
-
-    def stop(self) -> None:
-        """End after the call in hand."""
-        self._stop.set()
-
-    def join(self, seconds: float) -> None:
-        """Wait for the end, at most so long."""
-        self._thread.join(seconds)
 
     def status(self) -> dict[str, Any]:
         """Return what is watched and how much has been delivered."""
