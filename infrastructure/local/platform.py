@@ -40,6 +40,10 @@ class Platform:
         Raises ServiceError, ProcessError, DeploymentError or BusyError saying what to do.
         """
         self.paths.create()
+        if self.state.is_new:
+            # The folder may have been deleted while the platform ran: what still runs then holds files
+            # that are gone and ports that nobody remembers.
+            for_each([self.data_plane, self.aws, *self.services], lambda service: service.stop())
         install_programs(self.paths, progress, self.environment)
         self._start_all([*self.services, self.aws], progress)
         with progress.step("stack") as step:

@@ -75,6 +75,11 @@ class State:
         content[section] = {**self._section(section), key: value}
         write_json(self._path, content)
 
+    @property
+    def is_new(self) -> bool:
+        """Whether no server of this instance has ever been given a port."""
+        return not self._section("ports")
+
     def port(self, name: str) -> int | None:
         """Return the port promised to `name`, None before its first start."""
         port = self._section("ports").get(name)
