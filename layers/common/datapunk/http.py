@@ -46,8 +46,6 @@ LambdaHandler = Callable[[dict[str, Any], Any], dict[str, Any]]
 MAX_BODY_BYTES = 6 * 1024 * 1024
 """Lambda's limit for a request; API Gateway would let 10 MB through."""
 
-_JSON_TYPES = ("application/json", "application/x-www-form-urlencoded", "multipart/form-data")
-
 
 @dataclass(frozen=True, slots=True)
 class Body:
@@ -182,7 +180,7 @@ def http_function(
 def _resolve(app: HttpFunction, event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Run the request; a body the resolver could not even look at is answered here."""
     try:
-        _check_body(event)
+        _check_body(event, json_only=not app.accepts)
     except DatapunkError as error:
         status, headers, body = _problem_answer(error, event.get("path", ""))
         return {
@@ -208,20 +206,25 @@ def _problem_answer(error: DatapunkError, path: str) -> tuple[int, dict[str, str
     return error.status, retry_headers(error), _dumps(document)
 
 
-def _check_body(event: Mapping[str, Any]) -> None:
-    """Refuse a body that is too large, not base64 where it says so, or JSON that is not UTF-8."""
+def _check_body(event: Mapping[str, Any], *, json_only: bool) -> None:
+    """Refuse a body that is too large, not base64 where it says so, or no JSON where only that is read.
+
+    The resolver would also read forms, and fails on malformed ones; no operation takes them.
+    """
     body = event.get("body")
     if not body:
         return
     if len(body) > MAX_BODY_BYTES * 4 // 3 or len(_content(event)) > MAX_BODY_BYTES:
         raise PayloadTooLargeError(f"A request body may have {MAX_BODY_BYTES:,} bytes at most.")
-    if event.get("isBase64Encoded"):
-        media_type, _ = _content_type(_headers(event).get("content-type", ""))
-        if not media_type or media_type in _JSON_TYPES:
-            try:
-                _content(event).decode()
-            except UnicodeDecodeError as error:
-                raise MalformedRequestError(f"The body is not UTF-8: {error.reason}.") from None
+    media_type, _ = _content_type(_headers(event).get("content-type", ""))
+    if media_type not in ("", "application/json"):
+        if json_only:
+            raise UnsupportedMediaTypeError(f"{media_type!r} is not one of: application/json.")
+        return
+    try:
+        _content(event).decode()
+    except UnicodeDecodeError as error:
+        raise MalformedRequestError(f"The body is not UTF-8: {error.reason}.") from None
 
 
 def _work(operation: str, event: Mapping[str, Any], context: Any) -> WorkContext:

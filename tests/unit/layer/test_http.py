@@ -341,3 +341,23 @@ def test_events_without_multiple_values_are_read_too() -> None:
     answer = _call("GET", "/queries", **changes)
     # Then
     assert json.loads(answer["body"]) == {"query": {"a": ["2"]}, "header": "here"}
+
+
+@pytest.mark.parametrize(
+    "content_type", ["multipart/form-data", "text/plain", "application/x-www-form-urlencoded"]
+)
+def test_a_function_that_reads_json_takes_nothing_else(content_type: str) -> None:
+    # Given: a multipart body without a boundary, on which the resolver fails
+    app, handler = http_function("lake.try_things")
+
+    @app.post("/things")
+    def create(thing: Thing) -> Thing:
+        return thing
+
+    # When
+    answer = handler(
+        _event("POST", "/things", body='{"name": "x"}', **_headers(Content_Type=content_type)),
+        LambdaContext(),
+    )
+    # Then
+    assert _problem(answer)["code"] == "unsupported_media_type"

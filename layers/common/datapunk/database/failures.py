@@ -61,8 +61,10 @@ def _connection_lost(error: psycopg.OperationalError) -> bool:
     return state is None or state.startswith(("08", "57P", "53"))
 
 
-def copy_position(error: psycopg.Error) -> tuple[int, str | None] | None:
+def copy_position(error: BaseException | None) -> tuple[int, str | None] | None:
     """Return the line (from 1) and column PostgreSQL's COPY stopped at, or None."""
+    if not isinstance(error, psycopg.Error):
+        return None
     match = _COPY_POSITION.search(error.diag.context or "")
     return (int(match["line"]), match["column"]) if match else None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import psycopg
 from psycopg import sql
 from pydantic import BaseModel
 
@@ -70,8 +69,7 @@ def _copy(tx: Transaction, dataset: Dataset, parsed: Parsed) -> int:
 
 def _located(error: InvalidInputError | ConflictError) -> InvalidInputError | ConflictError:
     """Name row and column where the database stopped; other errors stay as they are."""
-    cause = error.__cause__
-    position = copy_position(cause) if isinstance(cause, psycopg.Error) else None
+    position = copy_position(error.__cause__)
     if position is None:
         return error
     line, column = position
