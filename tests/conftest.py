@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import datapunk.broker.connection as broker_connection
 import datapunk.database.connection as database_connection
@@ -11,6 +12,7 @@ from datapunk.settings import settings
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
+from tests.support.answers import Answers, listening
 from tests.support.invoking import Invoker
 from tests.support.services import Broker, Instance
 
@@ -89,3 +91,12 @@ def no_broker(environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
 def invoke() -> Invoker:
     """Return `invoke(operation, **changes)`, which runs the real handler."""
     return Invoker()
+
+
+@pytest.fixture
+def cloudformation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Answers]:
+    """Return where custom resources can answer over HTTPS, and what they did answer."""
+    with listening(tmp_path) as answers:
+        monkeypatch.setenv("SSL_CERT_FILE", str(answers.certificate))
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        yield answers
