@@ -55,6 +55,17 @@ class Settings(BaseModel):
     storage_bucket: str | None = Field(
         default=None, alias="STORAGE_BUCKET", description="Bucket for objects."
     )
+    issuer: str = Field(
+        default="http://localhost:8080",
+        alias="ISSUER",
+        pattern=r"^https?://[^?#]+[^/?#]$",
+        description="Public URL of the API, which tokens name as their issuer; no slash at its end.",
+    )
+    key_ring: str = Field(
+        default="",
+        alias="KEY_RING",
+        description="Signing keys: `file:<path>`, or `kms:alias/<prefix>` for keys in AWS KMS.",
+    )
     log_level: str = Field(
         default="INFO", alias="POWERTOOLS_LOG_LEVEL", description="Least severe level logged."
     )
