@@ -46,7 +46,7 @@ CREATE TABLE nexus.users (
     UNIQUE (email)
 );
 
-CREATE INDEX users_tenant_email ON nexus.users (tenant, email);
+CREATE INDEX users_tenant_email ON nexus.users (tenant, email COLLATE "C");
 
 CREATE TABLE nexus.role_assignments (
     tenant     text        NOT NULL DEFAULT platform.current_tenant()
