@@ -99,8 +99,7 @@ def _open(url: str) -> redis.Redis:
         "retry": Retry(NoBackoff(), 1, supported_errors=(GoneError,)),
         # Saves three round trips of each new connection.
         "protocol": 2,
-        "lib_name": None,
-        "lib_version": None,
+        "driver_info": None,
     }
     try:
         single = redis.Redis.from_url(url, **options)
