@@ -1,6 +1,6 @@
 # Datapunk: every target brings the environment it needs; nothing is installed by hand.
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs demo test check lint build bench openapi schema deploy
+.PHONY: help up down status logs demo test check lint build bench openapi policies schema deploy
 
 PYTHON ?= python3
 ENV ?= dev
@@ -45,6 +45,7 @@ check: ## Look at style, types, templates and generated documents; change nothin
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
 	@$(RUN) -m infrastructure.documents --check
+	@$(RUN) -m infrastructure.policies --check
 	@.venv/bin/cfn-lint template.yaml 'infrastructure/*.yaml'
 	@SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 $(SAM) validate --lint
 
@@ -55,6 +56,7 @@ lint: ## Mend style where a tool can
 
 build: ## Build functions and layers for AWS, without containers, and check their sizes
 	@$(BOOTSTRAP) --group dev --tools sam
+	@$(RUN) -m infrastructure.policies --check
 	@SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 $(SAM) build
 	@$(RUN) -m infrastructure.build.sizes
 
@@ -66,6 +68,10 @@ bench: ## Run every benchmark (NAME=ingest: one of them)
 openapi: ## Write the OpenAPI document and the generated parts of docs/reference
 	@$(BOOTSTRAP) --group dev
 	@$(RUN) -m infrastructure.documents
+
+policies: ## Compile the policy of infrastructure/policies, through all its gates, into the common layer
+	@$(BOOTSTRAP) --group dev
+	@$(RUN) -m infrastructure.policies
 
 schema: ## Write infrastructure/schema.sql from the migrations
 	@$(BOOTSTRAP) --group dev
