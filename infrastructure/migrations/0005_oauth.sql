@@ -70,12 +70,13 @@ CREATE TABLE nexus.revocations (
 CREATE INDEX revocations_expires_at ON nexus.revocations (expires_at);
 
 COMMENT ON TABLE nexus.revocations IS
-    'Access tokens refused before their end: by id, grant, session or principal, if issued until then.';
+    'Access tokens refused before their end: by id, grant or principal, if issued until then.';
 
 ALTER TABLE nexus.oauth_clients ENABLE ROW LEVEL SECURITY;
 ALTER TABLE nexus.oauth_clients FORCE ROW LEVEL SECURITY;
 CREATE POLICY tenant_isolation ON nexus.oauth_clients
-    USING (platform.sees(tenant)) WITH CHECK (platform.sees(tenant));
+    USING (platform.sees(tenant) AND (SELECT nexus.administers()))
+    WITH CHECK (platform.sees(tenant) AND (SELECT nexus.administers()));
 
 ALTER TABLE nexus.oauth_grants ENABLE ROW LEVEL SECURITY;
 ALTER TABLE nexus.oauth_grants FORCE ROW LEVEL SECURITY;

@@ -1,7 +1,8 @@
 """Access tokens refused before their end: one look-up in the database for each verification.
 
-A token is refused by its own id, by the grant it descends from, by its session, or because its principal's
-tokens were ended. It stands in the database so that a replay and the end of what it got are one transaction.
+A token is refused by its own id, by the grant it descends from, or because its principal's tokens were
+ended (sessions end in Redis). It stands in the database so that the discovery of a replay and the end of
+what was issued are one transaction.
 """
 
 from __future__ import annotations
@@ -29,13 +30,8 @@ def grant_subject(grant_id: str) -> str:
     return f"grant:{grant_id}"
 
 
-def session_subject(session_id: str) -> str:
-    """Return what names every token of a session here."""
-    return f"session:{session_id}"
-
-
 def revoke(tx: Transaction, subject: str) -> None:
-    """Refuse every token of `subject` (a token, a grant or a session) from the commit of `tx` on.
+    """Refuse every token of `subject` (a token or a grant) from the commit of `tx` on.
 
     `tx` must be the platform's own (`identity.SYSTEM`).
     """

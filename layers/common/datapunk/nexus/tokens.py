@@ -9,17 +9,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import jwt
-from pydantic import BaseModel
+from pydantic import BaseModel, SerializerFunctionWrapHandler, model_serializer
 
 from datapunk.errors import ForbiddenError, UnauthenticatedError
 from datapunk.identity import ANONYMOUS, SYSTEM, Caller
 from datapunk.nexus import keys
-from datapunk.nexus.revocations import (
-    grant_subject,
-    is_revoked,
-    session_subject,
-    token_subject,
-)
+from datapunk.nexus.revocations import grant_subject, is_revoked, token_subject
+from datapunk.nexus.sessions import is_live
 from datapunk.settings import settings
 
 AUDIENCE = "datapunk"
@@ -27,7 +23,7 @@ TYPE = "at+jwt"
 LIFETIME = 900
 LEEWAY = 5
 MAX_BYTES = 8 * 1024
-MAX_ACTORS = 8
+MAX_ACTORS = 5
 """Hops that a request may be handed on."""
 _REQUIRED = ["iss", "sub", "aud", "exp", "iat", "nbf", "jti", "client_id", "scope", "tenant"]
 _MAX_KID = 128
@@ -44,6 +40,12 @@ class IssuedToken(BaseModel):
     id_token: str | None = None
     issued_token_type: str | None = None
 
+    @model_serializer(mode="wrap")
+    def _without_nulls(self, serialize: SerializerFunctionWrapHandler) -> Any:
+        """Leave out what was not issued: to OAuth's clients null is a value."""
+        members = serialize(self)
+        return {name: value for name, value in members.items() if value is not None}
+
 
 @dataclass(frozen=True, slots=True)
 class AccessToken:
@@ -56,6 +58,8 @@ class AccessToken:
     expires_at: int
     session: str | None = None
     grant: str | None = None
+    ancestors: tuple[str, ...] = ()
+    """Ids of the tokens it was exchanged for, the first one first."""
     claims: Mapping[str, Any] | None = None
 
 
@@ -67,13 +71,13 @@ def issue_access_token(
     session: str | None = None,
     actor: str | None = None,
     grant: str | None = None,
-    not_after: int | None = None,
+    parent: AccessToken | None = None,
 ) -> IssuedToken:
     """Return an access token for `caller` with exactly these scopes.
 
-    `actor` joins the chain of those who act for the caller. `grant` and `session` let it be revoked with
-    what it descends from; `not_after` (seconds since the epoch) ends it earlier. Raises ForbiddenError for
-    a caller that no token may name, or a chain of more than eight actors.
+    `actor` joins the chain of those who act for the caller. It ends with the `session`, the `grant` or the
+    `parent` token it descends from. Raises ForbiddenError for a caller that no token may name, or a chain
+    of more than five actors.
     """
     if caller.tenant == SYSTEM.tenant or caller.principal in (ANONYMOUS, SYSTEM.principal):
         raise ForbiddenError("No token names the platform itself or nobody.")
@@ -81,7 +85,7 @@ def issue_access_token(
     if len(actors) > MAX_ACTORS:
         raise ForbiddenError(f"A request is handed on {MAX_ACTORS} times at most.")
     now = int(time.time())
-    expires = min(now + LIFETIME, not_after or now + LIFETIME)
+    expires = min(now + LIFETIME, parent.expires_at if parent else now + LIFETIME)
     claims: dict[str, Any] = {
         "iss": settings().issuer,
         "sub": caller.principal,
@@ -97,9 +101,11 @@ def issue_access_token(
     }
     if chain := _nested(actors):
         claims["act"] = chain
-    if session:
+    if parent:
+        claims["ancestors"] = [*parent.ancestors, parent.token_id]
+    if session := session or (parent.session if parent else None):
         claims["sid"] = session
-    if grant:
+    if grant := grant or (parent.grant if parent else None):
         claims["grant"] = grant
     token = keys.sign(claims, typ=TYPE)
     return IssuedToken(access_token=token, expires_in=expires - now, scope=claims["scope"])
@@ -118,13 +124,14 @@ def read_access_token(token: str) -> AccessToken:
     """Return everything a valid access token says; see `verify_access_token`."""
     claims = read_signed(token, typ=TYPE, audience=AUDIENCE, required=_REQUIRED)
     found = _access_token(claims)
-    subjects = [token_subject(found.token_id), found.caller.principal]
+    tokens = (found.token_id, *found.ancestors)
+    subjects = [*map(token_subject, tokens), found.caller.principal]
     if found.grant:
         subjects.append(grant_subject(found.grant))
-    if found.session:
-        subjects.append(session_subject(found.session))
     if is_revoked(subjects, issued_at=found.issued_at):
         raise UnauthenticatedError("The access token was revoked.")
+    if found.session and not is_live(found.session):
+        raise UnauthenticatedError("The session of the access token has ended.")
     return found
 
 
@@ -184,10 +191,12 @@ def _key_for(header: Mapping[str, Any], typ: str) -> Any:
 
 def _access_token(claims: dict[str, Any]) -> AccessToken:
     names = ("sub", "jti", "client_id", "scope", "tenant")
-    roles = claims.get("roles", [])
+    roles, ancestors = claims.get("roles", []), claims.get("ancestors", [])
     optional = [claims.get(name, "") for name in ("sid", "grant")]
     texts = [*(claims[name] for name in names), *optional]
-    if not isinstance(roles, list) or not all(isinstance(text, str) for text in (*texts, *roles)):
+    if not isinstance(roles, list) or not isinstance(ancestors, list):
+        raise UnauthenticatedError("The token is not valid.")
+    if not all(isinstance(text, str) for text in (*texts, *roles, *ancestors)):
         raise UnauthenticatedError("The token is not valid.")
     caller = Caller(
         principal=claims["sub"],
@@ -206,6 +215,7 @@ def _access_token(claims: dict[str, Any]) -> AccessToken:
         expires_at=int(claims["exp"]),
         session=claims.get("sid"),
         grant=claims.get("grant"),
+        ancestors=tuple(ancestors),
         claims=claims,
     )
 

@@ -1,0 +1,22 @@
+"""GET /v1/nexus/oauth/authorize: a code for the client, once the user has signed in."""
+
+from aws_lambda_powertools.event_handler import Response
+from datapunk.cookies import read_cookie
+from datapunk.errors import DatapunkError
+from datapunk.http import http_function
+from datapunk.nexus.oauth.authorization import AUTHORIZE_PATH, authorize
+from datapunk.nexus.oauth.parameters import AUTHORIZATION_PARAMETERS
+from datapunk.oauth.answers import answer_in_oauth, redirect
+from datapunk.oauth.errors import OAuthError
+
+app, handler = http_function("nexus.begin_authorization", parameters=AUTHORIZATION_PARAMETERS)
+app.exception_handler([OAuthError, DatapunkError])(answer_in_oauth)
+
+
+@app.get(AUTHORIZE_PATH, status_code=302, tags=["nexus"])
+def begin_authorization() -> Response[str]:
+    """Redirect to the client with a code or an error, or to the sign-in page first.
+
+    Only when the client or its address is not known, nobody is redirected: 400.
+    """
+    return redirect(authorize(app.query(), read_cookie(app.header("Cookie"))))
