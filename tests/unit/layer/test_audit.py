@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 import psycopg.sql
 import pytest
-from datapunk.audit import Watch, expire, record, record_alone, watching
+from datapunk.audit import Detail, Watch, expire, record, record_alone, watching
 from datapunk.audit_chain import audited_tenants, list_audit, verify_audit
 from datapunk.context import Trace, WorkContext, working
 from datapunk.database import transaction
@@ -40,7 +40,12 @@ def tamper(database: str) -> Tamper:
 
 def _write(number: int, caller: Caller = ADA) -> None:
     for place in range(number):
-        detail = {"place": place, "name": 'a "quoted" ü text\x00', "right": True, "none": None}
+        detail: Detail = {
+            "place": place,
+            "name": 'a "quoted" ü text\x00',
+            "right": True,
+            "none": None,
+        }
         record_alone("lake.try_things", f"things/{place}", "done", detail, caller=caller)
 
 
@@ -176,9 +181,13 @@ def test_not_even_the_owner_removes_young_records(
 
 def test_a_record_shares_the_fate_of_its_effect(database: str) -> None:
     # Given an effect that is taken back
-    with pytest.raises(ConflictError), transaction(SYSTEM) as tx:
-        record(tx, "lake.create_thing", "things/1", caller=ADA)
-        tx.execute(EFFECT, ("public",))
+    def create() -> None:
+        with transaction(SYSTEM) as tx:
+            record(tx, "lake.create_thing", "things/1", caller=ADA)
+            tx.execute(EFFECT, ("public",))
+
+    with pytest.raises(ConflictError):
+        create()
     # When / Then
     with transaction(ADA) as tx:
         assert list_audit(tx, limit=10).items == []
