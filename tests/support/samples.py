@@ -38,7 +38,9 @@ def http_event(  # noqa: PLR0913 -- a request has that many parts
     content_type: str | None = None,
     headers: Mapping[str, str] | None = None,
     tenant: str | None = None,
-    principal: str = "tester",
+    principal: str = "user:tester",
+    roles: str = "editor",
+    scopes: str = "read write",
 ) -> dict[str, Any]:
     """Return the operation's sample with another request in it; what is not given stays.
 
@@ -62,7 +64,12 @@ def http_event(  # noqa: PLR0913 -- a request has that many parts
     for name, value in changed.items():
         set_header(event, name, value)
     if tenant is not None:
-        event["requestContext"]["authorizer"] = {"principalId": principal, "tenant": tenant}
+        event["requestContext"]["authorizer"] = {
+            "principalId": principal,
+            "tenant": tenant,
+            "roles": roles,
+            "scopes": scopes,
+        }
     return event
 
 

@@ -13,7 +13,15 @@ from functools import cache
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
 
 from datapunk.errors import ConfigurationError
 
@@ -66,6 +74,16 @@ class Settings(BaseModel):
         alias="KEY_RING",
         description="Signing keys: `file:<path>`, or `kms:alias/<prefix>` for keys in AWS KMS.",
     )
+    sign_in_providers: SecretStr | None = Field(
+        default=None,
+        alias="SIGN_IN_PROVIDERS",
+        description="JSON object: providers that people sign in with, such as `google` and `github`.",
+    )
+    admin_networks: str = Field(
+        default="",
+        alias="ADMIN_NETWORKS",
+        description="Networks administration is allowed from (`10.0.0.0/8 2001:db8::/32`); none: any.",
+    )
     log_level: str = Field(
         default="INFO", alias="POWERTOOLS_LOG_LEVEL", description="Least severe level logged."
     )
@@ -76,11 +94,33 @@ class Settings(BaseModel):
         description="Most items a page of a list or query may have.",
     )
 
+    @field_validator("admin_networks")
+    @classmethod
+    def _are_networks(cls, value: str) -> str:
+        import ipaddress
+
+        for network in value.split():
+            ipaddress.ip_network(network)
+        return value
+
     _sources: dict[str, str] = PrivateAttr(default_factory=dict)
 
     def source(self, field: str) -> str:
         """Return where the value of `field` came from, e.g. `environment DATABASE_URL`."""
         return self._sources.get(field, "default")
+
+    def trusts(self, address: str) -> bool:
+        """Tell whether an IP address is in one of the networks that administration is allowed from."""
+        import ipaddress
+
+        if not self.admin_networks:
+            return True
+        try:
+            place = ipaddress.ip_address(address)
+        except ValueError:
+            return False
+        networks = map(ipaddress.ip_network, self.admin_networks.split())
+        return any(place in network for network in networks if network.version == place.version)
 
     def database(self) -> str:
         """Return the PostgreSQL URL with credentials. Raises ConfigurationError when unset."""

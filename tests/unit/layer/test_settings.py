@@ -165,3 +165,21 @@ def test_every_setting_is_described_and_has_its_variable() -> None:
     assert len(set(variables)) == len(variables)
     assert all(field.description for field in fields)
     assert all(variable and variable.isupper() for variable in variables)
+
+
+@pytest.mark.parametrize("networks", ["everywhere", "10.0.0.1/8", "10.0.0.0/8,192.0.2.0/24"])
+def test_a_wrong_network_is_named(networks: str) -> None:
+    # Given / When / Then
+    with pytest.raises(ConfigurationError, match="ADMIN_NETWORKS"):
+        load_settings({"ADMIN_NETWORKS": networks})
+
+
+def test_without_networks_every_address_is_trusted() -> None:
+    # Given
+    anywhere, somewhere = load_settings({}), load_settings({"ADMIN_NETWORKS": "10.0.0.0/8"})
+    # When / Then
+    assert anywhere.trusts("198.51.100.1")
+    assert anywhere.trusts("")
+    assert somewhere.trusts("10.1.2.3")
+    assert not somewhere.trusts("198.51.100.1")
+    assert not somewhere.trusts("")

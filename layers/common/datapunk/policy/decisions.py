@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TypedDict
@@ -81,20 +82,24 @@ def require(
     resource: Resource | None = None,
     *,
     caller: Caller | None = None,
-    trusted_network: bool = True,
+    trusted_network: Callable[[], bool] | None = None,
 ) -> None:
     """Go on only if the caller (the current work's by default) may do `action` to `resource`.
 
+    `trusted_network` is asked where the policy demands it; without it the network counts as trusted.
     Raises UnauthenticatedError when nobody has signed in, ForbiddenError with the reason otherwise.
     """
     work = current()
     caller = caller or (work.caller if work else Caller())
-    decision = decide(caller, action, resource, trusted_network=trusted_network)
+    decision = decide(caller, action, resource, trusted_network=trusted_network is None)
+    if decision.objections == ("network",) and trusted_network is not None and trusted_network():
+        return
     if decision.allow:
         return
     if "authenticated" in decision.objections:
         raise UnauthenticatedError(decision.reason)
-    raise ForbiddenError(decision.reason)
+    lacks_scope = decision.objections == ("scope",)
+    raise ForbiddenError(decision.reason, scope=decision.scope if lacks_scope else "")
 
 
 @lru_cache(maxsize=_REMEMBERED)

@@ -9,6 +9,7 @@ from typing import Any
 from datapunk.errors import ConfigurationError
 from datapunk.telemetry import logger
 
+_PROBE = "datapunk/visible"
 BUNDLE = Path(__file__).with_name("policy.bundle")
 
 
