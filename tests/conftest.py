@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import datapunk.broker.connection as broker_connection
 import datapunk.database.connection as database_connection
 import pytest
+from datapunk import cache
+from datapunk.keyring.file import FileKeyRing
 from datapunk.settings import settings
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
@@ -30,6 +33,7 @@ def forget_connections() -> None:
     settings.cache_clear()
     database_connection.discard()
     broker_connection.reset()
+    cache.forget()
 
 
 @pytest.fixture(scope="session")
@@ -44,10 +48,21 @@ def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
         started.down()
 
 
+@pytest.fixture(scope="session")
+def key_ring(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a key ring with a key that signs."""
+    path = tmp_path_factory.mktemp("keys") / "keyring"
+    FileKeyRing(path).add(int(time.time()))
+    return path
+
+
 @pytest.fixture
-def environment(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def environment(
+    instance: Instance, key_ring: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
     """Give functions the settings of the shared services; database and broker are added by others."""
     forget_connections()
+    monkeypatch.setenv("KEY_RING", f"file:{key_ring}")
     monkeypatch.setenv("REDIS_URL", instance.url("redis"))
     for name in ("DATABASE_CREDENTIALS", "REDIS_CREDENTIALS", "AMQP_CREDENTIALS"):
         monkeypatch.setenv(name, "")

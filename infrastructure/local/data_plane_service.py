@@ -61,11 +61,16 @@ class DataPlaneService:
             if self._state.decision(_FINGERPRINT) == self._fingerprint():
                 return
             process.stop(STOP_SECONDS)
-        self._state.claim_port(NAME, preferred=PREFERRED_PORT)
-        self._state.claim_port(INVOKE)
+        self.choose_ports()
         write_text(self._config_file, json.dumps(self._config(), indent=2))
         self._state.decide(_FINGERPRINT, self._fingerprint())
         process.start()
+
+    def choose_ports(self) -> None:
+        """Choose the ports, unless it runs: what is deployed names the API's address."""
+        if self._process().alive() is None:
+            self._state.claim_port(NAME, preferred=PREFERRED_PORT)
+            self._state.claim_port(INVOKE)
 
     def ready(self) -> bool:
         """Tell whether the gateway has read what is deployed and answers."""

@@ -19,7 +19,7 @@ from infrastructure.local.state import State, write_json
 
 STACK = "datapunk-local"
 SERVICE_SECONDS = 90.0
-AT_DEPLOYMENT = ("nexus-migrate", "stream-declare_topology")
+AT_DEPLOYMENT = ("nexus-migrate", "nexus-rotate_keys", "stream-declare_topology")
 """Functions that a deployment runs once, in this order."""
 
 
@@ -97,9 +97,14 @@ class Platform:
         for_each(services, start)
 
     def _deploy(self) -> bool:
+        self.data_plane.choose_ports()
         urls = self.endpoints()
         parameters = local_parameters(
-            database_url=urls["database"], redis_url=urls["redis"], amqp_url=urls["amqp"]
+            database_url=urls["database"],
+            redis_url=urls["redis"],
+            amqp_url=urls["amqp"],
+            issuer=urls["api"],
+            key_ring=self.paths.key_ring,
         )
         template = self.paths.run / "template.json"
         outcome = deploy(urls["aws"], STACK, template, parameters, self.paths.project)
