@@ -9,7 +9,6 @@ from typing import Any
 from datapunk.errors import ConfigurationError
 from datapunk.telemetry import logger
 
-_PROBE = "datapunk/visible"
 BUNDLE = Path(__file__).with_name("policy.bundle")
 
 
@@ -26,9 +25,10 @@ class Engine:
         try:
             self._bundle = self._interpreter.load_bundle(str(bundle), BundleFormat.Binary)
         except RegoError as error:
-            raise ConfigurationError(
-                f"{bundle.name} is no policy bundle: build it anew."
-            ) from error
+            raise ConfigurationError(f"{bundle.name} cannot be read: build it anew.") from error
+        # The engine loads what is no bundle too, and its process ends when that is asked.
+        if not self._bundle.ok():
+            raise ConfigurationError(f"{bundle.name} is no policy bundle: build it anew.")
 
     def ask(self, entrypoint: str, question: dict[str, Any]) -> Any:
         """Return the policy's one answer to a question, or None when it has none.
