@@ -124,9 +124,12 @@ def _complete(item: dict[str, Any], operation: Operation, app: HttpFunction, pat
 def _successes(item: dict[str, Any], app: HttpFunction) -> dict[str, Any]:
     found = {}
     for status, answer in item["responses"].items():
-        if status.startswith("2"):
-            answer["description"] = "The answer."
-            if app.produces:
+        if status.startswith(("2", "3")):
+            redirects = status.startswith("3")
+            answer["description"] = "Go on at `Location`." if redirects else "The answer."
+            if redirects or status == "204":
+                answer.pop("content", None)
+            elif app.produces:
                 answer["content"] = {kind: {"schema": {}} for kind in app.produces}
             found[status] = answer
     return found

@@ -11,7 +11,7 @@ from typing import Annotated
 from pydantic import BaseModel, Field
 
 from datapunk.database import Transaction, load_queries
-from datapunk.errors import ConflictError, FieldError, NotFoundError
+from datapunk.errors import ConflictError, FieldError, ForbiddenError, NotFoundError
 
 _SQL = Path(__file__).with_suffix(".sql")
 
@@ -63,6 +63,12 @@ def roles_of(tx: Transaction, principal: str, *, tenant: str | None = None) -> t
     return tuple(row["role"] for row in rows)
 
 
+def require_administrator(tx: Transaction) -> None:
+    """Raise ForbiddenError unless the caller administers his tenant, whatever his token says."""
+    if not tx.value(load_queries(_SQL)["administers"]):
+        raise ForbiddenError("Only administrators of the tenant may do this.")
+
+
 def assign_role(
     tx: Transaction, principal: str, role: Role, *, tenant: str | None = None
 ) -> RoleAssignment:
@@ -71,6 +77,7 @@ def assign_role(
     Raises NotFoundError for a user who is none of the tenant's, ForbiddenError when the caller is no
     administrator.
     """
+    require_administrator(tx)
     tenant = tenant or tx.caller.tenant
     parameters = {"tenant": tenant, "principal": principal, "role": role.value}
     if principal.startswith("user:"):
@@ -85,9 +92,10 @@ def assign_role(
 def revoke_role(tx: Transaction, principal: str, role: Role) -> None:
     """Take a role from a principal of the caller's tenant.
 
-    Raises NotFoundError when it has no such role, or the caller may not change it; ConflictError when the
-    tenant would be left without an administrator.
+    Raises NotFoundError when it has no such role, ForbiddenError when the caller is no administrator,
+    ConflictError when the tenant would be left without one.
     """
+    require_administrator(tx)
     parameters = {"tenant": tx.caller.tenant, "principal": principal, "role": role.value}
     if role is Role.ADMIN:
         require_another_administrator(tx, principal)

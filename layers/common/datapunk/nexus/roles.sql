@@ -1,3 +1,6 @@
+-- name: administers
+SELECT nexus.administers()
+
 -- name: roles_of
 SELECT role
 FROM nexus.role_assignments

@@ -10,12 +10,13 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from datapunk.database import Row, Transaction, load_queries
-from datapunk.errors import ConflictError, FieldError, NotFoundError
+from datapunk.errors import ConflictError, FieldError, ForbiddenError, NotFoundError
 from datapunk.identity import Caller
-from datapunk.nexus.passwords import Password, hash_password
+from datapunk.nexus.passwords import Password, hash_password, verify_password
 from datapunk.nexus.roles import (
     Role,
     assign_role,
+    require_administrator,
     require_another_administrator,
     scopes_of,
 )
@@ -114,6 +115,17 @@ class UserAccount(User):
         return Caller(self.principal, self.tenant, tuple(self.roles), scopes_of(self.roles))
 
 
+def user_id_of(caller: Caller) -> UUID:
+    """Return whose user a caller is. Raises ForbiddenError for clients, services and nobody."""
+    kind, _, identifier = caller.principal.partition(":")
+    try:
+        if kind == "user":
+            return UUID(identifier)
+    except ValueError:
+        pass
+    raise ForbiddenError("Only users have this.")
+
+
 def create_user(
     tx: Transaction, wanted: NewUser, *, tenant: str | None = None, verified: bool = False
 ) -> UserAccount:
@@ -122,6 +134,7 @@ def create_user(
     `verified` tells that the address is known to be his. Raises ConflictError when the address is taken,
     in whatever tenant; ForbiddenError when the caller is no administrator.
     """
+    require_administrator(tx)
     tenant = tenant or tx.caller.tenant
     hashed = hash_password(wanted.password) if wanted.password else None
     try:
@@ -141,6 +154,28 @@ def create_user(
     user = User.model_validate(row)
     for role in dict.fromkeys(wanted.roles):
         assign_role(tx, user.principal, role, tenant=tenant)
+    return find_user(tx, user.id)
+
+
+def ensure_user(tx: Transaction, wanted: NewUser, *, tenant: str) -> UserAccount:
+    """Make sure that a user of a tenant exists, has this name and password and at least these roles.
+
+    His address counts as verified: whoever operates the platform vouches for it. Raises ConflictError when
+    he is another tenant's, InvalidInputError when there is no such tenant.
+    """
+    user = find_user_by_email(tx, wanted.email)
+    if user is None:
+        return create_user(tx, wanted, tenant=tenant, verified=True)
+    if user.tenant != tenant:
+        raise _email_taken()
+    stored = tx.value(load_queries(_SQL)["password_hash"], {"id": user.id})
+    same = wanted.password is None or verify_password(stored, wanted.password)
+    password = None if same else wanted.password
+    for role in wanted.roles:
+        assign_role(tx, user.principal, role, tenant=tenant)
+    if password or user.disabled or user.name != wanted.name:
+        changes = UserChanges(name=wanted.name, password=password, disabled=False)
+        return update_user(tx, user.id, changes)
     return find_user(tx, user.id)
 
 
@@ -188,10 +223,11 @@ def update_user(
 ) -> UserAccount:
     """Change a user and return him as he is then.
 
-    Raises NotFoundError when there is none whom the caller can see, PreconditionFailedError when he is not
-    in the state that `if_match` names, ConflictError when the new address is taken or the tenant's last
-    administrator would be disabled.
+    Raises ForbiddenError when the caller is no administrator, NotFoundError when his tenant has no such
+    user, PreconditionFailedError when the user is not in the state that `if_match` names, ConflictError when
+    the new address is taken or the tenant's last administrator would be disabled.
     """
+    require_administrator(tx)
     tx.execute(load_queries(_SQL)["lock"], {"id": user_id})
     user = find_user(tx, user_id)
     require_match(if_match, user.etag)
