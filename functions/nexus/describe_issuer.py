@@ -3,10 +3,11 @@
 from typing import Any
 
 from aws_lambda_powertools.event_handler import Response
+from datapunk.guard import Guard
 from datapunk.http import http_function
 from datapunk.nexus.oauth.metadata import issuer_metadata
 
-app, handler = http_function("nexus.describe_issuer")
+app, handler = http_function("nexus.describe_issuer", guard=Guard(limited=False))
 _CACHE = {"Cache-Control": "public, max-age=300"}
 
 

@@ -3,6 +3,7 @@
 from aws_lambda_powertools.event_handler import Response
 from datapunk.cookies import read_cookie, set_cookie
 from datapunk.errors import DatapunkError
+from datapunk.guard import Guard
 from datapunk.http import http_function
 from datapunk.nexus.oauth.logout import log_out
 from datapunk.nexus.oauth.parameters import LOGOUT_PARAMETERS
@@ -10,7 +11,10 @@ from datapunk.oauth.answers import answer_in_oauth, redirect
 from datapunk.oauth.errors import OAuthError
 
 app, handler = http_function(
-    "nexus.end_session", produces=("text/plain",), parameters=LOGOUT_PARAMETERS
+    "nexus.end_session",
+    produces=("text/plain",),
+    parameters=LOGOUT_PARAMETERS,
+    guard=Guard(mutates=True, open_query=True),
 )
 app.exception_handler([OAuthError, DatapunkError])(answer_in_oauth)
 

@@ -3,10 +3,11 @@
 from typing import Any
 
 from aws_lambda_powertools.event_handler import Response
+from datapunk.guard import Guard
 from datapunk.http import http_function
 from datapunk.nexus.keys import public_jwks
 
-app, handler = http_function("nexus.get_jwks")
+app, handler = http_function("nexus.get_jwks", guard=Guard(limited=False))
 
 
 @app.get("/.well-known/jwks.json", tags=["nexus"])

@@ -5,13 +5,17 @@ from typing import Any
 from aws_lambda_powertools.event_handler import Response
 from datapunk.errors import DatapunkError, UnauthenticatedError
 from datapunk.forms import FORM
+from datapunk.guard import Guard
 from datapunk.http import http_function
 from datapunk.nexus.oauth.management import introspect_token as introspect
 from datapunk.oauth.answers import answer_in_oauth, json_answer
 from datapunk.oauth.errors import OAuthError
 
 app, handler = http_function(
-    "nexus.introspect_token", accepts=(FORM,), raises=(UnauthenticatedError,)
+    "nexus.introspect_token",
+    accepts=(FORM,),
+    raises=(UnauthenticatedError,),
+    guard=Guard(mutates=False),
 )
 app.exception_handler([OAuthError, DatapunkError])(answer_in_oauth)
 

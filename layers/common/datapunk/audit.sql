@@ -26,6 +26,9 @@ SELECT sequence, hash FROM nexus.audit_anchors WHERE tenant = %(tenant)s
 -- name: head
 SELECT sequence, hash FROM nexus.audit_heads WHERE tenant = %(tenant)s
 
+-- name: heads
+SELECT tenant, sequence, hash FROM nexus.audit_heads ORDER BY tenant
+
 -- name: hash_at
 SELECT hash FROM nexus.audit WHERE tenant = %(tenant)s AND sequence = %(sequence)s
 

@@ -105,6 +105,13 @@ def audited_tenants(tx: Transaction) -> list[str]:
     return [str(row["tenant"]) for row in tx.all(load_queries(_SQL)["tenants"])]
 
 
+def chain_heads(tx: Transaction) -> list[dict[str, Any]]:
+    """Return tenant, number and hash of the last record of each chain the caller may see."""
+    return [
+        {**row, "hash": bytes(row["hash"]).hex()} for row in tx.all(load_queries(_SQL)["heads"])
+    ]
+
+
 def verify_audit(
     tx: Transaction,
     tenant: str,

@@ -12,6 +12,7 @@ from datapunk.audit import Outcome, Watch, watching
 from datapunk.context import WorkContext
 from datapunk.errors import DatapunkError, TooManyRequestsError
 from datapunk.limits import RateState, check_rate
+from datapunk.policy import decide
 from datapunk.telemetry import count, logger
 
 Answer = dict[str, Any]
@@ -19,14 +20,16 @@ _READING = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 _DENIED = frozenset({401, 403})
 _REFUSED = 400
 _TOO_MANY = 429
+_ADMINISTRATIVE = "admin"
 
 
 @dataclass(frozen=True, slots=True)
 class Guard:
     """How an operation is guarded; the defaults are right for most.
 
-    `mutates` says whether a request changes anything; by default its method does. `administrative`
-    requests are recorded though they change nothing. `open_query` has unknown query parameters ignored,
+    `mutates` says whether a request may change something; by default its method does. One with a reading
+    method is recorded only when it did. `administrative` requests are recorded though they change nothing,
+    as are all that need the scope `admin`. `open_query` has unknown query parameters ignored,
     as OAuth asks for (RFC 6749, 3.1).
     """
 
@@ -53,7 +56,9 @@ def guarded(
     if state is not None and not state.allowed:
         answer = refuse(_too_many(state))
     else:
-        answer = _recorded(guard, _watch(guard, event, work, source), respond, refuse)
+        watch = _watch(guard, event, work, source)
+        always = _is_recorded(guard, event, watch, work)
+        answer = _recorded(watch, respond, refuse, always=always)
     if state is not None:
         headers = answer.setdefault("multiValueHeaders", {})
         headers.update({name: [value] for name, value in state.headers().items()})
@@ -67,17 +72,25 @@ def _watch(guard: Guard, event: Mapping[str, Any], work: WorkContext, source: st
     return Watch(work.operation, str(event.get("path") or ""), work.caller, source, mutates)
 
 
+def _is_recorded(guard: Guard, event: Mapping[str, Any], watch: Watch, work: WorkContext) -> bool:
+    """Tell whether a request is recorded though it was allowed and changes nothing in the database."""
+    if watch.mutates and event.get("httpMethod") not in _READING:
+        return True
+    return guard.administrative or decide(work.caller, work.operation).scope == _ADMINISTRATIVE
+
+
 def _recorded(
-    guard: Guard,
     watch: Watch,
     respond: Callable[[], Answer],
     refuse: Callable[[DatapunkError], Answer],
+    *,
+    always: bool,
 ) -> Answer:
     with watching(watch):
         answer = respond()
     status = int(answer["statusCode"])
     denied = status in _DENIED
-    if not (denied or ((watch.mutates or guard.administrative) and status != _TOO_MANY)):
+    if not (denied or (always and status != _TOO_MANY)):
         return answer
     if status < _REFUSED:
         outcome: Outcome = "done"
