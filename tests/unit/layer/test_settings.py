@@ -140,8 +140,9 @@ def test_references_are_followed(region: None) -> None:
                 "STORAGE_BUCKET": "ssm:/datapunk/bucket",
             }
         )
+        url = loaded.amqp()
     # Then
-    assert loaded.amqp() == "amqps://u:p@broker.example.com:5671"
+    assert url == "amqps://u:p@broker.example.com:5671"
     assert loaded.source("amqp_credentials") == f"secretsmanager:{arn}"
     assert loaded.storage_bucket == "kept"
 
@@ -154,6 +155,15 @@ def test_a_reference_that_leads_nowhere_names_its_variable(region: None, referen
     # Then
     assert "STORAGE_BUCKET" in raised.value.detail
     assert reference in raised.value.detail
+
+
+def test_a_secret_that_is_not_used_is_not_looked_up(region: None) -> None:
+    # Given a function that may not read the providers' secret
+    loaded = load_settings({"SIGN_IN_PROVIDERS": "secretsmanager:absent"})
+    # When / Then
+    assert loaded.stage == "local"
+    with mock_aws(), pytest.raises(ConfigurationError, match="SIGN_IN_PROVIDERS"):
+        loaded.providers()
 
 
 def test_every_setting_is_described_and_has_its_variable() -> None:

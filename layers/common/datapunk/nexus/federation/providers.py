@@ -90,11 +90,11 @@ def provider_labels() -> list[tuple[str, str]]:
 
 
 def _providers() -> list[Provider]:
-    configured = settings().sign_in_providers
+    configured = settings().providers()
     if configured is None:
         return []
     try:
-        entries = orjson.loads(configured.get_secret_value())
+        entries = orjson.loads(configured)
         return [
             Provider.model_validate({"label": name, **_KNOWN.get(name, {}), **entry, "name": name})
             for name, entry in entries.items()
