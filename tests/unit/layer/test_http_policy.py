@@ -147,7 +147,9 @@ def test_headers_say_nothing_about_the_caller(headers: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("address", ["192.0.2.77", "2001:db8:1::1"])
-def test_administration_from_an_allowed_network(networks: pytest.MonkeyPatch, address: str) -> None:
+def test_administration_from_an_allowed_network(
+    database: str, networks: pytest.MonkeyPatch, address: str
+) -> None:
     # Given / When
     answer, reached = _call("nexus.create_user", ADMIN, address=address)
     # Then
