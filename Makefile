@@ -1,6 +1,6 @@
 # Datapunk: every target brings the environment it needs; nothing is installed by hand.
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs demo test check lint build bench openapi policies schema deploy
+.PHONY: help up down status logs demo token test check lint build bench openapi policies schema deploy
 
 PYTHON ?= python3
 ENV ?= dev
@@ -34,6 +34,11 @@ logs: ## Show logs (NAME=lake: only of that service or function, FOLLOW=1: as th
 demo: ## Load real data, query it, wait for its event: the platform end to end
 	@$(BOOTSTRAP) --group local
 	@$(RUN) -m infrastructure.local demo
+
+# Every shell has a USER of its own; only the one given to make is meant.
+token: ## Print a bearer token for the demo user (USER=admin SCOPES="read write admin": for another)
+	@$(BOOTSTRAP) --group local
+	@$(RUN) -m infrastructure.local token $(if $(filter command line,$(origin USER)),--user "$(USER)") $(if $(SCOPES),--scope "$(SCOPES)")
 
 test: ## Run all tests against throw-away services (ARGS="-k lake": only some)
 	@$(BOOTSTRAP) --group dev --tools sam

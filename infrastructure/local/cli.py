@@ -1,4 +1,4 @@
-"""The launcher's commands: up, down, status, logs, demo, schema."""
+"""The launcher's commands: up, down, status, logs, demo, token, schema."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from infrastructure.local import logs
+from infrastructure.local.accounts import ACCOUNTS, fetch_token, password_of
 from infrastructure.local.control_plane.ministack import PREFERRED_PORT as AWS_PORT
 from infrastructure.local.data_plane_service import PREFERRED_PORT as API_PORT
 from infrastructure.local.demo import run_demo
@@ -37,6 +38,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands.add_parser("down", help="stop the platform; its data stays")
     commands.add_parser("status", help="say what runs and how it is")
     commands.add_parser("demo", help="load real data, query it, wait for its event")
+    token_command = commands.add_parser("token", help="print a bearer token")
+    token_command.add_argument("--user", default="demo", help="demo or admin")
+    token_command.add_argument(
+        "--scope", default=None, help="what it is good for, as in 'read write'"
+    )
     logs.add_arguments(commands.add_parser("logs", help="show logs"))
     given = parser.parse_args(arguments)
     actions: dict[str, Callable[[argparse.Namespace], int]] = {
@@ -45,6 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "status": _status,
         "demo": _demo,
         "logs": _logs,
+        "token": _token,
     }
     try:
         return actions[given.command](given)
@@ -99,6 +106,14 @@ def _demo(_: argparse.Namespace) -> int:
     return 0
 
 
+def _token(given: argparse.Namespace) -> int:
+    platform = Platform(default_paths())
+    if not platform.data_plane.ready():
+        raise ServiceError("the platform does not run here; start it with `make up`")
+    print(fetch_token(platform.endpoints()["api"], platform.state, given.user, given.scope))
+    return 0
+
+
 def _logs(given: argparse.Namespace) -> int:
     return logs.show(default_paths().logs, given)
 
@@ -109,6 +124,11 @@ def _print_table(platform: Platform) -> None:
     rows = {
         "API": api,
         "API reference": f"{api}/docs",
+        "Sign-in": f"{api}/v1/nexus/sign-in",
+        **{
+            f"  {account.name}": f"{account.email}  {password_of(platform.state, account.name)}"
+            for account in ACCOUNTS.values()
+        },
         "WebSocket": urls["websocket"],
         "AWS endpoint": f"{urls['aws']}  (region us-east-1, keys test/test)",
         "PostgreSQL": urls["database"],
@@ -127,7 +147,9 @@ def _print_table(platform: Platform) -> None:
             )
     endpoints = platform.paths.endpoints
     shown = endpoints.relative_to(Path.cwd()) if endpoints.is_relative_to(Path.cwd()) else endpoints
-    print(f"\n  The same as JSON: {shown}\n  Next: make status, make logs, make demo, make down\n")
+    print(
+        f"\n  The same as JSON: {shown}\n  Next: make status, make token, make demo, make logs, make down\n"
+    )
 
 
 def _without_password(url: str) -> str:

@@ -135,10 +135,17 @@ class DataPlaneService:
             f"`make logs NAME=data-plane` has more; `make down` and `make up` start it afresh"
         )
 
-    def invoke(self, function: str, timeout: float = 330) -> dict[str, Any]:
-        """Run a function once, as a deployment does. Raises ServiceError with the function's reason."""
+    def invoke(
+        self, function: str, payload: Mapping[str, Any] | None = None, timeout: float = 330
+    ) -> dict[str, Any]:
+        """Run a function once, as a deployment or an operator does.
+
+        Raises ServiceError with the function's reason.
+        """
         url = f"{self.endpoints()[INVOKE]}/2015-03-31/functions/{function}/invocations"
-        request = urllib.request.Request(url, data=b"{}", method="POST")
+        request = urllib.request.Request(
+            url, data=json.dumps(payload or {}).encode(), method="POST"
+        )
         try:
             with open_url(request, timeout) as answer:
                 outcome = json.load(answer)

@@ -7,6 +7,7 @@ import traceback
 from datetime import UTC, datetime
 from pathlib import Path
 
+from infrastructure.local.accounts import SignInError
 from infrastructure.local.control_plane.reading import NotDeployedError
 from infrastructure.local.control_plane.stack import DeploymentError
 from infrastructure.local.control_plane.translation import TranslationError
@@ -25,6 +26,7 @@ EXPLAINED = (
     ArchiveError,
     BusyError,
     DemoError,
+    SignInError,
     DeploymentError,
     DownloadError,
     NoFreePortError,

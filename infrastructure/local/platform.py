@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from infrastructure.local.accounts import ACCOUNTS, wanted_client, wanted_user
 from infrastructure.local.control_plane.ministack import control_plane
 from infrastructure.local.control_plane.stack import deploy
 from infrastructure.local.control_plane.translation import local_parameters
@@ -56,6 +57,9 @@ class Platform:
             with progress.step(function.replace("-", ".", 1)) as step:
                 outcome = self.data_plane.invoke(f"{STACK}-{function}")
                 step.update(detail=_summary(outcome))
+        with progress.step("users") as step:
+            self._ensure_accounts()
+            step.update(detail=", ".join(ACCOUNTS))
         write_json(self.paths.endpoints, dict(self.endpoints()))
 
     def down(self, progress: Progress) -> None:
@@ -111,6 +115,12 @@ class Platform:
         if outcome.changed:
             self.aws.save(SERVICE_SECONDS)
         return outcome.changed
+
+    def _ensure_accounts(self) -> None:
+        self.data_plane.invoke(f"{STACK}-nexus-ensure_client", wanted_client())
+        for account in ACCOUNTS.values():
+            wanted = wanted_user(self.state, account)
+            self.data_plane.invoke(f"{STACK}-nexus-ensure_user", wanted)
 
     def _start_data_plane(self) -> None:
         urls = self.endpoints()
