@@ -81,8 +81,9 @@ def _signing_key(ring: KeyRing, now: float) -> RingKey:
 
 def _published(keys: tuple[RingKey, ...], now: float) -> list[RingKey]:
     """Return the keys whose successor has not signed for longer than the overlap."""
-    ends = [key.signs_from + OVERLAP for key in keys[1:]]
-    return [key for key, end in zip(keys, [*ends, float("inf")], strict=True) if now < end]
+    ends = [*(key.signs_from + OVERLAP for key in keys[1:]), float("inf")]
+    # An empty ring has one end too many.
+    return [key for key, end in zip(keys, ends, strict=False) if now < end]
 
 
 def _jwk(key: RingKey) -> dict[str, str]:

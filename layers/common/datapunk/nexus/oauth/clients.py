@@ -145,12 +145,15 @@ def register_client(
     *,
     client_id: str | None = None,
     secret: str | None = None,
+    tenant: str | None = None,
 ) -> RegisteredClient:
-    """Register a client in the caller's tenant. Raises ConflictError when the id is taken.
+    """Register a client, in the caller's tenant by default. Raises ConflictError when the id is taken.
 
-    Id and secret are made here unless given (the launcher's first-party client). For client credentials
-    the client gets the roles its scopes need.
+    Id and secret are made here unless given (a client that the platform brings itself). For client
+    credentials the client gets the roles its scopes need. Raises ForbiddenError when the caller is no
+    administrator of the tenant.
     """
+    tenant = tenant or tx.caller.tenant
     secret = None if registration.public else secret or secrets.token_urlsafe(32)
     try:
         row = tx.one(
@@ -158,7 +161,7 @@ def register_client(
             {
                 **registration.model_dump(mode="json", exclude={"public"}),
                 "id": client_id or secrets.token_urlsafe(12).replace("-", "x").replace("_", "y"),
-                "tenant": tx.caller.tenant,
+                "tenant": tenant,
                 "secret_hash": None if secret is None else digest(secret),
             },
         )
@@ -171,7 +174,7 @@ def register_client(
     if GrantType.CLIENT_CREDENTIALS in client.grant_types:
         for scope in OWN_SCOPES:
             if scope in client.scopes:
-                assign_role(tx, client.principal, _ROLES[scope])
+                assign_role(tx, client.principal, _ROLES[scope], tenant=tenant)
     return RegisteredClient(**client.model_dump(), client_secret=secret)
 
 
