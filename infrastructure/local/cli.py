@@ -44,6 +44,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--scope", default=None, help="what it is good for, as in 'read write'"
     )
     logs.add_arguments(commands.add_parser("logs", help="show logs"))
+    audit_command = commands.add_parser("audit", help="check the audit trail")
+    audit_command.add_argument(
+        "what", choices=["verify"], help="name every record that was changed"
+    )
     given = parser.parse_args(arguments)
     actions: dict[str, Callable[[argparse.Namespace], int]] = {
         "up": _up,
@@ -116,6 +120,12 @@ def _token(given: argparse.Namespace) -> int:
 
 def _logs(given: argparse.Namespace) -> int:
     return logs.show(default_paths().logs, given)
+
+
+def _audit(_: argparse.Namespace) -> int:
+    from infrastructure.local.audit import verify_chains
+
+    return verify_chains(Platform(default_paths()).endpoints()["database"])
 
 
 def _print_table(platform: Platform) -> None:

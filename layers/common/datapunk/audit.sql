@@ -16,7 +16,7 @@ LIMIT %(limit)s
 SELECT tenant, sequence, at, principal, actors, action, resource, outcome, detail, source, trace_id,
        correlation_id, previous_hash, hash
 FROM nexus.audit
-WHERE tenant = %(tenant)s AND sequence > %(after)s
+WHERE tenant = %(tenant)s AND sequence > %(after)s AND sequence <= %(to)s
 ORDER BY sequence
 LIMIT %(limit)s
 
@@ -24,7 +24,9 @@ LIMIT %(limit)s
 SELECT sequence, hash FROM nexus.audit_anchors WHERE tenant = %(tenant)s
 
 -- name: head
-SELECT sequence, hash FROM nexus.audit_heads WHERE tenant = %(tenant)s
+SELECT coalesce(head.sequence, 0) AS sequence, head.hash, coalesce(newest.sequence, 0) AS newest
+FROM (SELECT max(sequence) AS sequence FROM nexus.audit WHERE tenant = %(tenant)s) AS newest
+LEFT JOIN nexus.audit_heads AS head ON head.tenant = %(tenant)s
 
 -- name: heads
 SELECT tenant, sequence, hash FROM nexus.audit_heads ORDER BY tenant

@@ -125,16 +125,19 @@ def verify_audit(
     """
     check = _Check(tenant, *_start(tx, tenant, after))
     complete = False
+    # Read first and at once: what is written meanwhile belongs to the next check.
+    head = tx.one(load_queries(_SQL)["head"], {"tenant": tenant}) or {}
+    to = max(int(head["sequence"]), int(head["newest"]))
     while seconds_left() > MARGIN and len(check.broken) < MOST_BREAKS:
         rows = tx.all(
             load_queries(_SQL)["chain"],
-            {"tenant": tenant, "after": check.number, "limit": _AT_ONCE},
+            {"tenant": tenant, "after": check.number, "to": to, "limit": _AT_ONCE},
         )
         for row in rows:
             check.look_at(row)
         if len(rows) < _AT_ONCE:
             complete = True
-            check.end(tx.one(load_queries(_SQL)["head"], {"tenant": tenant}))
+            check.end(int(head["sequence"]), bytes(head["hash"] or _NOTHING))
             break
     return Verification(
         tenant=tenant,
@@ -168,6 +171,7 @@ class _Check:
         self.broken: list[Break] = []
 
     def look_at(self, row: Row) -> None:
+        """Take the next record there is."""
         number = int(row["sequence"])
         if number != self.number + 1:
             missing = f"record {self.number + 1} is missing"
@@ -183,11 +187,13 @@ class _Check:
         self.hash = bytes(row["hash"])
         self.records += 1
 
-    def end(self, head: Row | None) -> None:
-        last = (int(head["sequence"]), bytes(head["hash"])) if head else (0, _NOTHING)
-        if self.number < last[0]:
-            self._note(self.number + 1, f"the chain ends here; it had {last[0]} records")
-        elif (self.number, self.hash) != last:
+    def end(self, last: int, digest: bytes) -> None:
+        """Compare where the walk ended with where the chain does."""
+        if self.number < last:
+            self._note(self.number + 1, f"the chain ends here; it had {last} records")
+        elif self.number > last:
+            self._note(last + 1, "was put behind the end of the chain")
+        elif self.hash != digest:
             self._note(self.number, "is not the record the chain ended with")
 
     def _note(self, number: int, reason: str) -> None:

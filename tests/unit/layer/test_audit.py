@@ -145,6 +145,18 @@ def test_removed_rows_are_missed(database: str, tamper: Tamper) -> None:
     ]
 
 
+def test_a_row_put_behind_the_end_is_named(database: str, tamper: Tamper) -> None:
+    # Given
+    _write(2)
+    # When
+    tamper(
+        "INSERT INTO nexus.audit SELECT tenant, 3, at, principal, actors, action, resource, outcome,"
+        " detail, source, trace_id, correlation_id, hash, hash FROM nexus.audit WHERE sequence = 2"
+    )
+    # Then
+    assert (3, "was put behind the end of the chain") in _breaks()
+
+
 @pytest.mark.parametrize(
     "statement",
     [
