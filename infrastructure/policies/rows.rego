@@ -8,14 +8,30 @@ import rego.v1
 
 table := data.access.tables[input.resource.table]
 
+platform if input.caller.tenant == data.access.every_tenant
+
 default visible := false
 
 visible if {
-	table.isolation == "tenant"
-	input.resource.tenant == input.caller.tenant
+	within_reach
+	belongs
 }
 
-visible if {
-	table.platform_sees_all
-	input.caller.tenant == data.access.every_tenant
+within_reach if {
+	table
+	input.resource.tenant == input.caller.tenant
+	input.caller.tenant != ""
 }
+
+within_reach if {
+	table.platform
+	platform
+}
+
+belongs if not table.owned
+
+belongs if input.resource.owner == input.caller.principal
+
+belongs if "admin" in input.caller.roles
+
+belongs if platform
