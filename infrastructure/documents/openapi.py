@@ -11,14 +11,18 @@ from datapunk import __version__
 from datapunk.errors import (
     DatapunkError,
     DeadlineExceededError,
+    ForbiddenError,
     InvalidInputError,
     MalformedRequestError,
     PayloadTooLargeError,
     TooManyRequestsError,
+    UnauthenticatedError,
     UnavailableError,
     UnsupportedMediaTypeError,
 )
 from datapunk.http import HttpFunction
+from datapunk.identity import Caller
+from datapunk.policy import decide
 from datapunk.problems import PROBLEM_JSON
 
 from infrastructure.documents.operations import LAYER, Operation, operations
@@ -26,6 +30,21 @@ from infrastructure.documents.operations import LAYER, Operation, operations
 FILE = LAYER / "datapunk" / "nexus" / "openapi.json"
 _ANY_ROUTE = (TooManyRequestsError, DatapunkError, UnavailableError, DeadlineExceededError)
 _ANY_BODY = (MalformedRequestError, PayloadTooLargeError, UnsupportedMediaTypeError)
+_CLOSED = (UnauthenticatedError, ForbiddenError)
+_SECURITY: dict[str, Any] = {
+    "bearer": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": "An access token of the token endpoint.",
+    },
+    "session": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": "datapunk",
+        "description": "The session of a user who has signed in; `__Host-datapunk` over HTTPS.",
+    },
+}
 _RESOLVERS_OWN = ("HTTPValidationError", "ValidationError", "ResponseValidationError")
 _TEXT: dict[str, Any] = {
     "type": "object",
@@ -73,7 +92,7 @@ def build() -> str:
         "servers": [{"url": "/"}],
         "tags": [],
         "paths": {},
-        "components": {"schemas": {"Problem": _TEXT}},
+        "components": {"schemas": {"Problem": _TEXT}, "securitySchemes": _SECURITY},
     }
     for operation in operations():
         app = getattr(operation.load(), "app", None)
@@ -107,6 +126,12 @@ def _complete(item: dict[str, Any], operation: Operation, app: HttpFunction, pat
     item["description"] = inspect.getdoc(route.func) or ""
     item["summary"] = operation.summary[:1].upper() + operation.summary[1:]
     errors: list[type[DatapunkError]] = [*app.raises, *_ANY_ROUTE]
+    anonymous = decide(Caller(), operation.id)
+    item["security"] = [] if anonymous.allow else [{name: []} for name in _SECURITY]
+    if not anonymous.allow:
+        errors += _CLOSED
+    if anonymous.scope:
+        item["description"] += f"\n\nNeeds the scope `{anonymous.scope}`."
     if app.accepts:
         content: dict[str, Any] = {media_type: {"schema": {}} for media_type in app.accepts}
         item["requestBody"] = {"required": True, "content": content}
