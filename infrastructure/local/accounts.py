@@ -122,6 +122,8 @@ def fetch_token(api: str, state: State, user: str, scopes: str | None = None) ->
     issued = json.loads(browser.post("/v1/nexus/oauth/token", exchange))
     if "access_token" not in issued:
         raise SignInError(f"the token endpoint refused: {_told(json.dumps(issued))}")
+    if refused := set(query["scope"].split()) - set(issued.get("scope", "").split()):
+        raise SignInError(f"{user} may not have the scope {' '.join(sorted(refused))}")
     return str(issued["access_token"])
 
 

@@ -6,9 +6,8 @@ from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
 from datapunk.database import Transaction, load_queries
 from datapunk.errors import ConflictError, FieldError, ForbiddenError, NotFoundError
@@ -18,9 +17,7 @@ _SQL = Path(__file__).with_suffix(".sql")
 PRINCIPAL = (
     r"^(user:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|(client|service):[A-Za-z0-9._-]{1,128})$"
 )
-Principal = Annotated[
-    str, Field(pattern=PRINCIPAL, description="`user:<id>`, `client:<id>` or `service:<name>`.")
-]
+"""`user:<id>`, `client:<id>` or `service:<name>`."""
 
 
 class Role(StrEnum):
