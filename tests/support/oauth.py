@@ -120,7 +120,7 @@ def post(operation: str, client: RegisteredClient | None, **form: str | None) ->
     return answer(operation, event)
 
 
-def redeem(client: RegisteredClient, code: str, **changed: str | None) -> Answer:
+def redeem(client: RegisteredClient, code: str, /, **changed: str | None) -> Answer:
     form: dict[str, str | None] = {
         "grant_type": "authorization_code",
         "code": code,
@@ -130,12 +130,12 @@ def redeem(client: RegisteredClient, code: str, **changed: str | None) -> Answer
     return post("nexus.issue_token", client, **(form | changed))
 
 
-def refresh(client: RegisteredClient, token: str, **changed: str | None) -> Answer:
+def refresh(client: RegisteredClient, token: str, /, **changed: str | None) -> Answer:
     form: dict[str, str | None] = {"grant_type": "refresh_token", "refresh_token": token}
     return post("nexus.issue_token", client, **(form | changed))
 
 
-def exchange(client: RegisteredClient, token: str, **changed: str | None) -> Answer:
+def exchange(client: RegisteredClient, token: str, /, **changed: str | None) -> Answer:
     form: dict[str, str | None] = {
         "grant_type": EXCHANGE,
         "subject_token": token,

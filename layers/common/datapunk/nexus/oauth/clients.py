@@ -48,12 +48,18 @@ def _redirect_uri(value: str) -> str:
     """Accept an absolute https URI without a fragment; http only for this machine (RFC 8252, 7.3)."""
     try:
         parts = urlsplit(value)
-        on_loopback = parts.scheme == "http" and parts.hostname in _LOOPBACK and parts.port != 0
+        on_loopback = parts.scheme == "http" and parts.hostname in _LOOPBACK
+        has_port = parts.port != 0  # raises when it is no number
     except ValueError:
         raise ValueError("is not a URI") from None
     if not value.isascii() or not value.isprintable() or set(value) & set(" *\\<>\"'`{}|^"):
         raise ValueError("has a character that stands in no redirect URI")
-    if parts.fragment or value.endswith("#") or "@" in parts.netloc or not parts.hostname:
+    if (
+        parts.fragment
+        or value.endswith("#")
+        or "@" in parts.netloc
+        or not (parts.hostname and has_port)
+    ):
         raise ValueError("must be absolute, without user and fragment")
     if parts.scheme != "https" and not on_loopback:
         raise ValueError("must begin with https:// (http:// only on the loopback interface)")

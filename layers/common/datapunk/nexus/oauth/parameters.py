@@ -77,7 +77,7 @@ def requested_scopes(text: str | None, allowed: Collection[str]) -> tuple[str, .
     Raises OAuthError `invalid_scope` when one is unknown or not allowed: a client is told, not given less.
     """
     if text is None:
-        return tuple(scope for scope in SCOPES if scope in allowed)
+        return tuple(allowed)
     asked = dict.fromkeys(text.split())
     refused = [scope for scope in asked if scope not in SCOPES or scope not in allowed]
     if refused or not asked:
