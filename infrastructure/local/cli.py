@@ -78,7 +78,7 @@ def _up(given: argparse.Namespace) -> int:
         first = platform.state.decision(_DEMO_DONE) is None
         if first and not given.no_demo:
             print()
-            run_demo(platform.endpoints()["api"], paths.state / "demo")
+            _run_demo(platform)
             platform.state.decide(_DEMO_DONE, "loaded")
         _print_table(platform)
     return 0
@@ -106,8 +106,13 @@ def _demo(_: argparse.Namespace) -> int:
     platform = Platform(paths)
     if not platform.data_plane.ready():
         raise ServiceError("the platform does not run here; start it with `make up`")
-    run_demo(platform.endpoints()["api"], paths.state / "demo")
+    _run_demo(platform)
     return 0
+
+
+def _run_demo(platform: Platform) -> None:
+    api = platform.endpoints()["api"]
+    run_demo(api, fetch_token(api, platform.state, "demo"), platform.paths.state / "demo")
 
 
 def _token(given: argparse.Namespace) -> int:
