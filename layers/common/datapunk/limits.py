@@ -1,7 +1,8 @@
 """Rate limits: how many requests a client may send, counted in Redis by the generic cell rate algorithm.
 
-A client may send its whole quota at once; afterwards its right to send comes back evenly, one request every
-`window / quota`. All functions share the count. The quota is 1,000 per 60 s unless a row of
+A client may send its whole quota at once; within a window, which begins with its first request, exactly the
+quota passes. Around the end of a window its right to send comes back evenly, one request every
+`window / quota`, so that two quotas cannot follow each other. All functions share the count. The quota is 1,000 per 60 s unless a row of
 `nexus.rate_limits` says otherwise for a client, a module or an operation; limits of a module or an operation
 are counted apart. When Redis is gone, nothing is limited, a metric says so, and Redis is left alone for
 `PAUSE` seconds, so that no request waits for it.
