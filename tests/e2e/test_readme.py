@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -47,6 +48,7 @@ def typed(platform: Clone, command: str) -> str:
     done = subprocess.run(
         [shell, "-o", "pipefail", "-c", command.replace("localhost:8080", api)],
         cwd=platform.folder,
+        env={**os.environ, "TOKEN": platform.token()},
         capture_output=True,
         text=True,
         check=True,

@@ -170,6 +170,15 @@ def test_administration_from_elsewhere_is_refused(
     assert reached == []
 
 
+def test_who_lacks_a_scope_is_told_so_before_anything_about_networks() -> None:
+    # Given / When
+    answer, _ = _call("nexus.create_user", {**ADMIN, "scopes": "read"})
+    # Then
+    challenge = 'Bearer error="insufficient_scope", scope="admin"'
+    assert _refusal(answer) == (403, "forbidden", [challenge])
+    assert json.loads(answer["body"])["detail"] == "The credentials lack the scope admin."
+
+
 def test_other_work_may_come_from_anywhere(networks: pytest.MonkeyPatch) -> None:
     # Given / When
     answer, _ = _call("lake.insert_records", WRITER, address="198.51.100.1")

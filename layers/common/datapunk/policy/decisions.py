@@ -21,11 +21,11 @@ _REASONS = {
     "authenticated": "This needs credentials.",
     "own_tenant": "The credentials name no tenant.",
     "delegation": "Too many services act for one another in this request.",
-    "network": "This is not allowed from your network.",
     "platform_tenant": "This is for the operators of the platform.",
     "tenant": "This belongs to another tenant.",
     "scope": "The credentials lack the scope {scope}.",
     "role": "None of your roles allows this.",
+    "network": "This is not allowed from your network.",
     _UNDECIDED: "The policy could not decide.",
 }
 """What a refused caller is told, the most telling first."""
@@ -98,7 +98,7 @@ def require(
         return
     if "authenticated" in decision.objections:
         raise UnauthenticatedError(decision.reason)
-    lacks_scope = decision.objections == ("scope",)
+    lacks_scope = set(decision.objections) - {"network"} == {"scope"}
     raise ForbiddenError(decision.reason, scope=decision.scope if lacks_scope else "")
 
 
