@@ -9,7 +9,7 @@ from pathlib import Path
 import datapunk.broker.connection as broker_connection
 import datapunk.database.connection as database_connection
 import pytest
-from datapunk import cache
+from datapunk import cache, limits
 from datapunk.keyring.file import FileKeyRing
 from datapunk.settings import settings
 from hypothesis import HealthCheck
@@ -34,6 +34,7 @@ def forget_connections() -> None:
     database_connection.discard()
     broker_connection.reset()
     cache.forget()
+    limits.forget()
 
 
 @pytest.fixture(scope="session")

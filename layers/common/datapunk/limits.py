@@ -2,10 +2,11 @@
 
 A client may send its whole quota at once; within a window, which begins with its first request, exactly the
 quota passes. Around the end of a window its right to send comes back evenly, one request every
-`window / quota`, so that two quotas cannot follow each other. All functions share the count. The quota is 1,000 per 60 s unless a row of
-`nexus.rate_limits` says otherwise for a client, a module or an operation; limits of a module or an operation
-are counted apart. When Redis is gone, nothing is limited, a metric says so, and Redis is left alone for
-`PAUSE` seconds, so that no request waits for it.
+`window / quota`, so that two quotas cannot follow each other. All functions share the count.
+
+The quota is 1,000 per 60 s unless a row of `nexus.rate_limits` says otherwise for a client, a module or an
+operation; limits of a module or an operation are counted apart. When Redis is gone, nothing is limited, a
+metric says so, and Redis is left alone for `PAUSE` seconds, so that no request waits for it.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import cast
 
 from datapunk import cache as redis_cache
 from datapunk.database import load_queries, transaction
@@ -162,7 +162,8 @@ def _count(key: str, policy: Policy) -> tuple[int, int, int, int]:
     except NoScriptError:
         # Also teaches it to this server; each node of a cluster learns it on its own.
         answer = client.eval(text, 1, *arguments)
-    return cast("tuple[int, int, int, int]", answer)
+    allowed, remaining, wait, reset = map(int, str(answer).split())
+    return allowed, remaining, wait, reset
 
 
 def _unlimited(policy: Policy, route: str) -> RateState:
