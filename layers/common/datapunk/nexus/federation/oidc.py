@@ -80,7 +80,8 @@ def identify(provider: Provider, *, code: str, verifier: str, nonce: str) -> Pro
         subject=str(claims["sub"]),
         email=str(claims.get("email") or "").lower(),
         # Some providers send the text "true"; anything else is no.
-        email_verified=claims.get("email_verified") in (True, "true"),
+        email_verified=claims.get("email_verified") is True
+        or claims.get("email_verified") == "true",
         name=str(claims.get("name") or ""),
     )
 
