@@ -64,10 +64,8 @@ def run_demo(api: str, token: str, folder: Path) -> None:
             _draw(means, picture)
             step.update(detail=_shown(picture))
     _print_table(means)
-    print(
-        f"\n  The same with curl:\n"
-        f"  curl -H \"Authorization: Bearer $(make -s token)\" '{api}{_MEANS}'\n"
-    )
+    print("\n  The same with curl:")
+    print(f"  curl '{api}{_MEANS}' -H \"Authorization: Bearer $(make -s token)\"\n")
 
 
 _RECORDS = f"/v1/lake/datasets/{NAME}/records"
