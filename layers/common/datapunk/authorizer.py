@@ -13,6 +13,7 @@ from typing import Any
 from datapunk.context import WorkContext, continue_correlation, continue_trace, deadline_of, working
 from datapunk.credentials import Presented
 from datapunk.errors import UnauthenticatedError
+from datapunk.guard import record_refusal
 from datapunk.identity import Caller
 from datapunk.telemetry import count, logger
 
@@ -41,6 +42,7 @@ def authorizer_function(operation: str) -> Callable[[Authenticate], LambdaHandle
                 except UnauthenticatedError as error:
                     count("authentications_total", service=work.service, outcome="refused")
                     logger().info("refused", extra={"reason": error.detail})
+                    record_refusal(event, work, error.detail)
                     raise Exception(UNAUTHORIZED) from None  # noqa: TRY002 -- the gateway's word
                 count("authentications_total", service=work.service, outcome="accepted")
                 return answer(caller, str(event["methodArn"]))

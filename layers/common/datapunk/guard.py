@@ -8,9 +8,10 @@ from typing import Any
 
 import orjson
 
-from datapunk.audit import Outcome, Watch, watching
+from datapunk.audit import Outcome, Watch, record_alone, watching
 from datapunk.context import WorkContext
 from datapunk.errors import DatapunkError, TooManyRequestsError
+from datapunk.identity import Caller
 from datapunk.limits import RateState, check_rate
 from datapunk.policy import decide
 from datapunk.telemetry import count, logger
@@ -51,7 +52,7 @@ def guarded(
     Every mutating, denied or administrative request is in the audit trail by then. A mutating one that
     cannot be recorded is answered with the reason.
     """
-    source = str(((event.get("requestContext") or {}).get("identity") or {}).get("sourceIp") or "")
+    source = _source(event)
     state = check_rate(work.caller, work.operation, source=source) if guard.limited else None
     if state is not None and not state.allowed:
         answer = refuse(_too_many(state))
@@ -63,6 +64,31 @@ def guarded(
         headers = answer.setdefault("multiValueHeaders", {})
         headers.update({name: [value] for name, value in state.headers().items()})
     return answer
+
+
+def record_refusal(event: Mapping[str, Any], work: WorkContext, reason: str) -> None:
+    """Record a request whose credentials the authorizer refused.
+
+    Its sender is known by address only; what an address sends beyond its limit is refused as well, but
+    counted and not recorded, so that nobody can flood the trail.
+    """
+    source = _source(event)
+    if not check_rate(Caller(), work.operation, source=source).allowed:
+        return
+    path = str(event.get("path") or "")
+    try:
+        record_alone(
+            work.operation, path, "denied", {"reason": reason}, caller=Caller(), source=source
+        )
+    except DatapunkError:
+        count("audit_failures_total", service=work.service)
+        logger().exception("refusal not recorded")
+
+
+def _source(event: Mapping[str, Any]) -> str:
+    """Return the sender's network address as API Gateway saw it."""
+    identity = (event.get("requestContext") or {}).get("identity") or {}
+    return str(identity.get("sourceIp") or "")
 
 
 def _watch(guard: Guard, event: Mapping[str, Any], work: WorkContext, source: str) -> Watch:

@@ -13,7 +13,8 @@ from datapunk.database import transaction
 from datapunk.identity import SYSTEM, Caller
 from datapunk.settings import settings
 
-from tests.support.invoking import Invoker
+from tests.support.invoking import Invoker, run
+from tests.support.samples import http_event
 
 DATASET = {"name": "things", "columns": [{"name": "a", "type": "text"}]}
 
@@ -172,3 +173,33 @@ def test_without_redis_requests_pass_without_their_number(
     assert answer.status == 200
     assert answer.headers["ratelimit-policy"] == '"default";q=1000;w=60'
     assert "ratelimit" not in answer.headers
+
+
+def test_refused_credentials_are_recorded_with_their_senders_address(tenant: str) -> None:
+    # Given
+    event = http_event("nexus.authorize", headers={"Authorization": "Bearer nonsense"})
+    # When
+    with pytest.raises(Exception, match="Unauthorized"):
+        run("nexus.authorize", event)
+    # Then
+    (found,) = _trail("public")
+    assert (found.action, found.outcome, found.principal) == (
+        "nexus.authorize",
+        "denied",
+        "anonymous",
+    )
+    assert found.source == event["requestContext"]["identity"]["sourceIp"]
+    assert "nonsense" not in str(found)
+
+
+def test_refusals_beyond_an_addresss_limit_are_not_recorded(tenant: str) -> None:
+    # Given
+    event = http_event("nexus.authorize", headers={"Authorization": "Bearer nonsense"})
+    event["requestContext"]["identity"]["sourceIp"] = f"192.0.2.1-{tenant}"
+    _limit(2, route="nexus.authorize")
+    # When
+    for _ in range(4):
+        with pytest.raises(Exception, match="Unauthorized"):
+            run("nexus.authorize", event)
+    # Then
+    assert len(_trail("public")) == 2
