@@ -2,21 +2,21 @@
 
 from aws_lambda_powertools.event_handler import Response
 from datapunk.cookies import read_cookie
-from datapunk.errors import DatapunkError
+from datapunk.errors import MalformedRequestError
 from datapunk.guard import Guard
 from datapunk.http import http_function
 from datapunk.nexus.oauth.authorization import AUTHORIZE_PATH, authorize
 from datapunk.nexus.oauth.parameters import AUTHORIZATION_PARAMETERS
-from datapunk.oauth.answers import answer_in_oauth, redirect
-from datapunk.oauth.errors import OAuthError
+from datapunk.oauth.answers import redirect, use_oauth_errors
 
 app, handler = http_function(
     "nexus.begin_authorization",
+    raises=(MalformedRequestError,),
     parameters=AUTHORIZATION_PARAMETERS,
     # Unknown parameters are ignored (RFC 6749, 3.1); a code is an effect, though of a GET.
     guard=Guard(mutates=True, open_query=True),
 )
-app.exception_handler([OAuthError, DatapunkError])(answer_in_oauth)
+use_oauth_errors(app)
 
 
 @app.get(AUTHORIZE_PATH, status_code=302, tags=["nexus"])

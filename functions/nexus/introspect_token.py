@@ -3,13 +3,12 @@
 from typing import Any
 
 from aws_lambda_powertools.event_handler import Response
-from datapunk.errors import DatapunkError, UnauthenticatedError
+from datapunk.errors import UnauthenticatedError
 from datapunk.forms import FORM
 from datapunk.guard import Guard
 from datapunk.http import http_function
 from datapunk.nexus.oauth.management import introspect_token as introspect
-from datapunk.oauth.answers import answer_in_oauth, json_answer
-from datapunk.oauth.errors import OAuthError
+from datapunk.oauth.answers import json_answer, use_oauth_errors
 
 app, handler = http_function(
     "nexus.introspect_token",
@@ -17,7 +16,7 @@ app, handler = http_function(
     raises=(UnauthenticatedError,),
     guard=Guard(mutates=False),
 )
-app.exception_handler([OAuthError, DatapunkError])(answer_in_oauth)
+use_oauth_errors(app)
 
 
 @app.post("/v1/nexus/oauth/introspect", tags=["nexus"])

@@ -1,16 +1,15 @@
 """POST /v1/nexus/oauth/token: a token for a code, a refresh token, another token, or a client's own proof."""
 
 from aws_lambda_powertools.event_handler import Response
-from datapunk.errors import DatapunkError, UnauthenticatedError
+from datapunk.errors import UnauthenticatedError
 from datapunk.forms import FORM
 from datapunk.http import http_function
 from datapunk.nexus.oauth.token_endpoint import issue_token as issue
 from datapunk.nexus.tokens import IssuedToken
-from datapunk.oauth.answers import answer_in_oauth, json_answer
-from datapunk.oauth.errors import OAuthError
+from datapunk.oauth.answers import json_answer, use_oauth_errors
 
 app, handler = http_function("nexus.issue_token", accepts=(FORM,), raises=(UnauthenticatedError,))
-app.exception_handler([OAuthError, DatapunkError])(answer_in_oauth)
+use_oauth_errors(app)
 
 
 @app.post("/v1/nexus/oauth/token", tags=["nexus"])

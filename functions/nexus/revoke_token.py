@@ -3,15 +3,14 @@
 from typing import Any
 
 from aws_lambda_powertools.event_handler import Response
-from datapunk.errors import DatapunkError, UnauthenticatedError
+from datapunk.errors import UnauthenticatedError
 from datapunk.forms import FORM
 from datapunk.http import http_function
 from datapunk.nexus.oauth.management import revoke_token as revoke
-from datapunk.oauth.answers import answer_in_oauth, json_answer
-from datapunk.oauth.errors import OAuthError
+from datapunk.oauth.answers import json_answer, use_oauth_errors
 
 app, handler = http_function("nexus.revoke_token", accepts=(FORM,), raises=(UnauthenticatedError,))
-app.exception_handler([OAuthError, DatapunkError])(answer_in_oauth)
+use_oauth_errors(app)
 
 
 @app.post("/v1/nexus/oauth/revoke", tags=["nexus"])

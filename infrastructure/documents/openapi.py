@@ -78,6 +78,16 @@ _TEXT: dict[str, Any] = {
     "description": "What went wrong (RFC 9457).",
 }
 
+_OAUTH_ERROR: dict[str, Any] = {
+    "type": "object",
+    "required": ["error", "error_description"],
+    "properties": {
+        "error": {"type": "string", "example": "invalid_grant"},
+        "error_description": {"type": "string"},
+    },
+    "description": "What went wrong (RFC 6749, 5.2).",
+}
+
 
 def build() -> str:
     """Return the document as JSON text."""
@@ -92,7 +102,10 @@ def build() -> str:
         "servers": [{"url": "/"}],
         "tags": [],
         "paths": {},
-        "components": {"schemas": {"Problem": _TEXT}, "securitySchemes": _SECURITY},
+        "components": {
+            "schemas": {"Problem": _TEXT, "OAuthError": _OAUTH_ERROR},
+            "securitySchemes": _SECURITY,
+        },
     }
     for operation in operations():
         app = getattr(operation.load(), "app", None)
@@ -142,7 +155,9 @@ def _complete(item: dict[str, Any], operation: Operation, app: HttpFunction, pat
     if "requestBody" in item or item.get("parameters"):
         errors.append(InvalidInputError)
     item["responses"] = dict(
-        sorted({**_successes(item, app), **_problems(errors)}.items(), key=lambda pair: pair[0])
+        sorted(
+            {**_successes(item, app), **_problems(app, errors)}.items(), key=lambda pair: pair[0]
+        )
     )
 
 
@@ -160,8 +175,10 @@ def _successes(item: dict[str, Any], app: HttpFunction) -> dict[str, Any]:
     return found
 
 
-def _problems(errors: list[type[DatapunkError]]) -> dict[str, Any]:
+def _problems(app: HttpFunction, errors: list[type[DatapunkError]]) -> dict[str, Any]:
     content = {PROBLEM_JSON: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    if app.answers_in_oauth:
+        content["application/json"] = {"schema": {"$ref": "#/components/schemas/OAuthError"}}
     return {str(cls.status): {"description": cls.title(), "content": content} for cls in errors}
 
 

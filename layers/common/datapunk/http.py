@@ -84,6 +84,8 @@ class HttpFunction(APIGatewayRestResolver):
         self.produces = tuple(produces)
         self.raises = tuple(raises)
         self.parameters = tuple(parameters)
+        self.answers_in_oauth = False
+        """Whether errors have OAuth's shape, and problem documents only what precedes the handler."""
         self.guard = guard
         self._declared: dict[str, frozenset[str]] = {}
         for error in (DatapunkError, RouteNotFoundError, Exception):

@@ -6,10 +6,16 @@ import secrets
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import jwt
-from pydantic import BaseModel, SerializerFunctionWrapHandler, model_serializer
+from pydantic import (
+    BaseModel,
+    GetJsonSchemaHandler,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
+from pydantic_core import CoreSchema
 
 from datapunk.errors import ForbiddenError, UnauthenticatedError
 from datapunk.identity import ANONYMOUS, SYSTEM, Caller
@@ -45,6 +51,14 @@ class IssuedToken(BaseModel):
         """Leave out what was not issued: to OAuth's clients null is a value."""
         members = serialize(self)
         return {name: value for name, value in members.items() if value is not None}
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """Describe the members as declared: what the serializer makes of them cannot be seen."""
+        declared = {name: part for name, part in core_schema.items() if name != "serialization"}
+        return handler(cast("CoreSchema", declared))
 
 
 @dataclass(frozen=True, slots=True)

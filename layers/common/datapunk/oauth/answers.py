@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 from aws_lambda_powertools.event_handler import Response
@@ -15,6 +15,18 @@ from datapunk.telemetry import count, logger
 
 NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 _SERVER_ERROR = 500
+
+
+class _HttpFunction(Protocol):
+    answers_in_oauth: bool
+
+    def exception_handler(self, exc_class: Any) -> Any: ...
+
+
+def use_oauth_errors(app: _HttpFunction) -> None:
+    """Have an HTTP function answer its errors in OAuth's shape."""
+    app.exception_handler([OAuthError, DatapunkError])(answer_in_oauth)
+    app.answers_in_oauth = True
 
 
 def answer_in_oauth(raised: OAuthError | DatapunkError) -> Response[str]:
