@@ -196,6 +196,22 @@ def test_an_address_cannot_try_one_password_everywhere() -> None:
     attempts.count_attempt("next@example.com", "192.0.2.11")
 
 
+def test_whoever_signs_in_is_not_counted_and_his_guesses_at_others_are() -> None:
+    # Given an attacker with an account of his own
+    for number in range(attempts.PER_ADDRESS - 1):
+        attempts.count_attempt(f"user{number}@example.com", "192.0.2.10")
+    # When
+    for _ in range(5):
+        attempts.count_attempt("mallory@example.com", "192.0.2.10")
+        attempts.forget_attempts("mallory@example.com", "192.0.2.10")
+    # Then
+    attempts.count_attempt("next@example.com", "192.0.2.10")
+    with pytest.raises(TooManyRequestsError):
+        attempts.count_attempt("last@example.com", "192.0.2.10")
+    keys = cache.client().scan_iter("sign-in:a*")
+    assert all(int(cache.client().ttl(key)) > 0 for key in keys)
+
+
 def test_attempts_at_the_same_time_all_count() -> None:
     # Given
     def attempt(_: int) -> bool:

@@ -1,8 +1,8 @@
 """How often someone may try to sign in: per account, whether it exists or not, and per address.
 
 An attempt counts before the password is looked at, so attempts at the same time count all. Both windows
-begin with their first attempt. An account's window ends at a successful sign-in; an address' does not, or
-whoever has one account could try all others.
+begin with their first attempt. An account's window ends at a successful sign-in; an address only gets that
+one attempt back, or whoever has one account could try all others.
 """
 
 from __future__ import annotations
@@ -29,10 +29,18 @@ def count_attempt(account: str, address: str) -> None:
         raise TooManyRequestsError("Too many attempts to sign in.", retry_after=max(waits))
 
 
-def forget_attempts(account: str) -> None:
-    """Begin an account's window anew: its user has signed in."""
+def forget_attempts(account: str, address: str) -> None:
+    """Begin an account's window anew, and take back the attempt from the address: its user has signed in.
+
+    Raises UnavailableError when Redis does not answer.
+    """
     with translated():
         client().delete(_account_key(account))
+        pipeline = client().pipeline(transaction=False)
+        pipeline.decr(_address_key(address))
+        # The window may have ended in between: then the key is a new one.
+        pipeline.expire(_address_key(address), WINDOW_SECONDS, nx=True)
+        pipeline.execute()
 
 
 def _count(key: str, most: int) -> int:

@@ -66,7 +66,7 @@ def sign_in(email: str, password: SecretStr, *, address: str) -> UserAccount:
     if needs_rehash(stored):
         with transaction(SYSTEM) as tx:
             store_password_hash(tx, user.id, hash_password(password))
-    forget_attempts(email)
+    forget_attempts(email, address)
     record_attempt("done", email=email, address=address, user=user)
     return user
 
