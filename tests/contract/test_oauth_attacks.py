@@ -6,6 +6,10 @@ Those on the token itself (key confusion, poisoned key sets, substituted tokens)
 
 from __future__ import annotations
 
+import multiprocessing
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+
 import pytest
 from datapunk.errors import UnauthenticatedError
 from datapunk.nexus.tokens import verify_access_token
@@ -106,6 +110,24 @@ def test_4_5_a_code_replayed_revokes_what_it_gave() -> None:
     assert not is_good(later["access_token"])
     assert not is_good(exchanged)
     assert refresh(client, later["refresh_token"]).json["error"] == "invalid_grant"
+
+
+def test_4_5_and_4_14_of_many_at_once_one_at_most_succeeds() -> None:
+    # Given a code, a refresh token, and four environments that get each of them twice
+    client, user = add_client(), add_user()
+    code = code_for(client, user)
+    token = tokens_of(client, user)["refresh_token"]
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(4, mp_context=spawn) as environments:
+        # When
+        codes = list(environments.map(redeem, [client] * 8, [code] * 8))
+        tokens = list(environments.map(refresh, [client] * 8, [token] * 8))
+    # Then
+    for answers in (codes, tokens):
+        assert Counter(answer.status for answer in answers) == {200: 1, 400: 7}
+        (issued,) = (answer.json for answer in answers if answer.status == 200)
+        # Then the others were replays, so what the one got is worth nothing
+        assert not is_good(issued["access_token"])
 
 
 def test_4_5_a_code_of_the_attackers_fits_no_session_of_the_victims() -> None:

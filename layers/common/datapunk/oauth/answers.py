@@ -10,7 +10,6 @@ from aws_lambda_powertools.event_handler import Response
 from datapunk.context import current
 from datapunk.errors import DatapunkError
 from datapunk.oauth.errors import UNAUTHORIZED, OAuthError
-from datapunk.problems import retry_headers
 from datapunk.telemetry import count, logger
 
 NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
@@ -35,7 +34,8 @@ def answer_in_oauth(raised: OAuthError | DatapunkError) -> Response[str]:
     status = raised.status
     headers: dict[str, str | list[str]] = dict(NO_STORE)
     if isinstance(raised, DatapunkError):
-        headers |= retry_headers(raised)
+        if (seconds := getattr(raised, "retry_after", None)) is not None:
+            headers["Retry-After"] = str(seconds)
         if status >= _SERVER_ERROR:
             logger().exception("request failed", extra={"code": raised.code})
     if status == UNAUTHORIZED:
