@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from datapunk.audit import record_alone
 from datapunk.identity import Caller
 
 from tests.support.invoking import Invoker
 
-AUDITOR = {"roles": "auditor", "scopes": "read"}
+AUDITOR: dict[str, Any] = {"roles": "auditor", "scopes": "read"}
 
 
 @pytest.fixture

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import psycopg
 from datapunk.audit import record_alone
 from datapunk.identity import Caller
 
 from tests.support.invoking import Invoker
 
-AUDITOR = {"tenant": "acme", "roles": "auditor", "scopes": "read"}
+AUDITOR: dict[str, Any] = {"tenant": "acme", "roles": "auditor", "scopes": "read"}
 
 
 def _write(number: int) -> None:
