@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from datapunk.audit import record_alone
+from datapunk.audit import Outcome, record_alone
 from datapunk.identity import Caller
 
 from tests.support.invoking import Invoker
@@ -17,7 +17,7 @@ AUDITOR: dict[str, Any] = {"roles": "auditor", "scopes": "read"}
 def tenant(database: str) -> str:
     """Return a tenant with three records."""
     for number in range(3):
-        outcome = "denied" if number == 1 else "done"
+        outcome: Outcome = "denied" if number == 1 else "done"
         record_alone(
             f"lake.action_{number}", "things", outcome, caller=Caller(f"user:{number}", "acme")
         )
