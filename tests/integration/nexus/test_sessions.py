@@ -1,4 +1,4 @@
-"""Sessions in Redis, of one server and of a cluster."""
+"""Sessions in Redis."""
 
 from __future__ import annotations
 
