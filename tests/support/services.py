@@ -26,12 +26,7 @@ from psycopg import sql
 from infrastructure.local.paths import Paths, default_paths
 from infrastructure.local.processes import command_line, running_processes
 from infrastructure.local.progress import Progress
-from infrastructure.local.services import (
-    install_programs,
-    local_services,
-    start_services,
-    stop_services,
-)
+from infrastructure.local.services import local_services, start_services, stop_services
 from infrastructure.local.services.postgres import Postgres
 from infrastructure.local.services.service import Service
 
@@ -65,9 +60,7 @@ class Instance:
         return next(service for service in self.services if service.name == name)
 
     def up(self) -> None:
-        paths = Paths(state=self.state, programs=default_paths().programs)
         with Progress() as progress:
-            install_programs(paths, progress, {})
             start_services(self.services, progress)
 
     def down(self) -> None:

@@ -21,6 +21,7 @@ from aws_lambda_powertools.event_handler.openapi.exceptions import (
     RequestValidationError,
     ResponseValidationError,
 )
+from pydantic_core import to_json
 
 from datapunk.context import (
     WorkContext,
@@ -178,11 +179,16 @@ def http_function(
 
 
 def _resolve(app: HttpFunction, event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Run the request; a body the resolver could not even look at is answered here."""
+    """Run the request; what fails outside of the resolver's own handling is answered here.
+
+    That is a body it could not even look at, and an answer that cannot be written.
+    """
     try:
         _check_body(event, json_only=not app.accepts)
-    except DatapunkError as error:
-        status, headers, body = _problem_answer(error, event.get("path", ""))
+        return app.resolve(event, context)
+    except Exception as error:  # noqa: BLE001 -- a caller gets a problem document in any case
+        failure = _as_datapunk_error(error)
+        status, headers, body = _problem_answer(failure, event.get("path", ""))
         return {
             "statusCode": status,
             "multiValueHeaders": {
@@ -192,7 +198,6 @@ def _resolve(app: HttpFunction, event: dict[str, Any], context: Any) -> dict[str
             "body": body,
             "isBase64Encoded": False,
         }
-    return app.resolve(event, context)
 
 
 def _problem_answer(error: DatapunkError, path: str) -> tuple[int, dict[str, str], str]:
@@ -300,4 +305,8 @@ def negotiate(accept: str | None, offered: Collection[str], default: str) -> str
 
 
 def _dumps(value: Any) -> str:
-    return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+    try:
+        return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+    except TypeError:
+        # orjson knows no integers beyond 64 bits; JSON does, and so may an event's data
+        return to_json(value, fallback=str).decode()

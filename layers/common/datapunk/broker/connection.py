@@ -65,7 +65,7 @@ def parameters(url: str) -> Any:
     """
     try:
         found = pika.URLParameters(url)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, IndexError) as error:
         raise ConfigurationError("AMQP_URL is not an AMQP URL.") from error
     found.heartbeat = _HEARTBEAT
     found.socket_timeout = CONNECT_TIMEOUT
