@@ -113,6 +113,7 @@ def test_a_broker_that_hangs_refuses_no_insert(vandal: Clone) -> None:
     for pid, line in processes_of(vandal.folder).items():
         if "fork_server" in line:  # so that no environment has a connection yet
             kill(pid)
+    eventually(lambda: vandal.api.get(RECORDS).status == 200)
     broker = vandal.pids()["rabbitmq"]
     kill(broker, signal.SIGSTOP)
     # When
