@@ -1,4 +1,4 @@
-"""The launcher's commands: up, down, status, logs, demo, schema."""
+"""The launcher's commands: up, down, status, logs, demo, install."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from infrastructure.local.paths import default_paths
 from infrastructure.local.platform import Platform
 from infrastructure.local.ports import LOOPBACK
 from infrastructure.local.progress import Progress
+from infrastructure.local.services import install_programs
+from infrastructure.local.services.packages import MIRROR_VARIABLE
 from infrastructure.local.services.service import ServiceError, ServiceState
 from infrastructure.local.state import launcher_lock
 
@@ -37,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands.add_parser("down", help="stop the platform; its data stays")
     commands.add_parser("status", help="say what runs and how it is")
     commands.add_parser("demo", help="load real data, query it, wait for its event")
+    commands.add_parser("install", help="bring the private server programs, start nothing")
     logs.add_arguments(commands.add_parser("logs", help="show logs"))
     given = parser.parse_args(arguments)
     actions: dict[str, Callable[[argparse.Namespace], int]] = {
@@ -44,6 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "down": _down,
         "status": _status,
         "demo": _demo,
+        "install": _install,
         "logs": _logs,
     }
     try:
@@ -96,6 +100,14 @@ def _demo(_: argparse.Namespace) -> int:
     if not platform.data_plane.ready():
         raise ServiceError("the platform does not run here; start it with `make up`")
     run_demo(platform.endpoints()["api"], paths.state / "demo")
+    return 0
+
+
+def _install(_: argparse.Namespace) -> int:
+    """Bring what tests run on: private servers, also when the environment names others."""
+    own = {name: value for name, value in os.environ.items() if name == MIRROR_VARIABLE}
+    with Progress() as progress:
+        install_programs(default_paths(), progress, own)
     return 0
 
 

@@ -78,7 +78,7 @@ class DataPlaneService:
 
     def wait_ready(self, timeout: float) -> None:
         """Wait until it answers. Raises ServiceError after `timeout` seconds."""
-        wait_until_ready(self.name, self.ready, self._process(), timeout)
+        wait_until_ready(self.name, self.ready, self._process(), timeout, self.start)
 
     def stop(self) -> None:
         """Stop it; requests in flight are answered first."""

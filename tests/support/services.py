@@ -35,7 +35,7 @@ OWNER = "datapunk"
 Found = TypeVar("Found")
 
 
-def eventually(look: Callable[[], Found], *, seconds: float = 30.0) -> Found:
+def eventually(look: Callable[[], Found], *, seconds: float = 15.0) -> Found:
     """Return what `look` finds as soon as it finds something."""
     give_up = time.monotonic() + seconds
     while not (found := look()):

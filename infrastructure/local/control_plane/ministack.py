@@ -74,7 +74,7 @@ class MiniStack:
 
     def wait_ready(self, timeout: float) -> None:
         """Wait until the API answers. Raises ServiceError after `timeout` seconds."""
-        wait_until_ready(self.name, self.ready, self._process(), timeout)
+        wait_until_ready(self.name, self.ready, self._process(), timeout, self.start)
 
     def stop(self) -> None:
         """Stop it, with time to save its state."""
