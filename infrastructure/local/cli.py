@@ -40,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands.add_parser("status", help="say what runs and how it is")
     commands.add_parser("demo", help="load real data, query it, wait for its event")
     commands.add_parser("install", help="bring the private server programs, start nothing")
+    commands.add_parser("schema", help="write infrastructure/schema.sql from the migrations")
     logs.add_arguments(commands.add_parser("logs", help="show logs"))
     given = parser.parse_args(arguments)
     actions: dict[str, Callable[[argparse.Namespace], int]] = {
@@ -49,6 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "demo": _demo,
         "install": _install,
         "logs": _logs,
+        "schema": _schema,
     }
     try:
         return actions[given.command](given)
@@ -108,6 +110,14 @@ def _install(_: argparse.Namespace) -> int:
     own = {name: value for name, value in os.environ.items() if name == MIRROR_VARIABLE}
     with Progress() as progress:
         install_programs(default_paths(), progress, own)
+    return 0
+
+
+def _schema(_: argparse.Namespace) -> int:
+    from infrastructure.local.schema import write_schema
+
+    with Progress() as progress, progress.step("schema") as step:
+        step.update(detail=str(write_schema(default_paths(), progress)))
     return 0
 
 
