@@ -1,4 +1,4 @@
-"""The launcher's commands: up, down, status, logs, demo, install."""
+"""The launcher's commands: up, down, status, logs, demo, install, schema."""
 
 from __future__ import annotations
 
