@@ -101,7 +101,8 @@ def test_an_event_carries_trace_correlation_and_caller(broker: Broker, invoke: I
 
 def test_nobody_publishes_for_another_tenant(broker: Broker, invoke: Invoker) -> None:
     # Given
-    event = {"id": "1", "source": "/s", "type": "t", "tenant": "victim", "principal": "root"}
+    own = {"specversion": "1.0", "id": "1", "source": "/s", "type": "t"}
+    event = {**own, "tenant": "victim", "principal": "root"}
     # When
     answer = invoke(OPERATION, body=event, content_type=STRUCTURED, tenant="acme", principal="ada")
     # Then
