@@ -211,6 +211,43 @@ def test_a_cursor_is_good_for_its_query_only(query: Any) -> None:
     ] * 3
 
 
+@pytest.mark.parametrize("order", ["amount", "amount.desc"])
+def test_pages_over_amounts_no_float_can_hold(
+    make_dataset: MakeDataset, insert: Insert, invoke: Invoker, order: str
+) -> None:
+    # Given neighbours that become one number when written as floating point
+    amounts = [f"99999999999999999999.{digit}" for digit in range(5)]
+    make_dataset("t", amount="decimal")
+    insert("t", [{"amount": amount} for amount in amounts])
+    found: list[str] = []
+    cursor = ""
+    # When
+    for _ in amounts:
+        query = {"order": order, "limit": "1", **({"cursor": cursor} if cursor else {})}
+        answer = invoke(OPERATION, path={"dataset": "t"}, query=query)
+        found.append(answer.body.partition('"amount":')[2].partition("}")[0])
+        cursor = answer.json["next_cursor"]
+    # Then
+    assert found == sorted(amounts, reverse=order.endswith("desc"))
+    assert cursor is None
+
+
+def test_pages_over_sums_beyond_64_bits(
+    make_dataset: MakeDataset, insert: Insert, invoke: Invoker
+) -> None:
+    # Given
+    make_dataset("t", label="text", n="integer")
+    insert("t", [{"label": label, "n": 2**63 - 1} for label in "aabbb"])
+    query = {"select": "label,total:n.sum()", "order": "total.desc", "limit": "1"}
+    # When
+    first = invoke(OPERATION, path={"dataset": "t"}, query=query).json
+    cursor = {"cursor": first["next_cursor"]}
+    second = invoke(OPERATION, path={"dataset": "t"}, query={**query, **cursor}).json
+    # Then
+    assert first["items"] == [{"label": "b", "total": 3 * (2**63 - 1)}]
+    assert second == {"items": [{"label": "a", "total": 2 * (2**63 - 1)}], "next_cursor": None}
+
+
 @pytest.mark.parametrize("text", METACHARACTERS)
 def test_sql_anywhere_stays_text(query: Any, invoke: Invoker, text: str) -> None:
     # Given
