@@ -28,10 +28,7 @@ _HERE = ("localhost", LOOPBACK)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command and return the exit status: 0, 1 for a failure that was explained.
-
-    Raises KeyboardInterrupt when the user has had enough.
-    """
+    """Run a command and return the exit status: 0, 1 for a failure that was explained."""
     parser = argparse.ArgumentParser(prog="python -m infrastructure.local", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     up_command = commands.add_parser("up", help="start the platform and wait until it is ready")
