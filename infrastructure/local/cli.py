@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -111,6 +112,8 @@ def _install(_: argparse.Namespace) -> int:
 
 
 def _schema(_: argparse.Namespace) -> int:
+    # Its throw-away server must be stopped also when it is interrupted.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     from infrastructure.local.schema import write_schema
 
     with Progress() as progress, progress.step("schema") as step:
