@@ -6,12 +6,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from typing import Any
 
 import pytest
 from datapunk.errors import error_classes
+from datapunk.telemetry import logger
 
 from tests.support.invoking import Answer, Invoker, answer
 from tests.support.samples import http_event, load_sample, operations
@@ -140,3 +142,29 @@ def test_any_request_gets_an_answer(operation: str, changes: dict[str, Any]) -> 
     if found.status >= 400 and "health" not in operation:
         assert_problem(found, event["path"])
     assert found.status != 500
+
+
+@pytest.mark.parametrize("operation", HTTP)
+def test_logs_give_no_credentials_away(
+    operation: str,
+    invoke: Invoker,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    # Given
+    planted = "planted-password"
+    for name, scheme in {"DATABASE": "postgresql", "REDIS": "redis", "AMQP": "amqp"}.items():
+        monkeypatch.setenv(f"{name}_URL", f"{scheme}://user:{planted}@127.0.0.1:1/0")
+    written = io.StringIO()
+    stream = logger().handlers[0].setStream(written)  # type: ignore[attr-defined]
+    # When
+    try:
+        with caplog.at_level("DEBUG"):
+            invoke(operation)
+    finally:
+        logger().handlers[0].setStream(stream)  # type: ignore[attr-defined]
+    # Then
+    logged = written.getvalue() + caplog.text + "".join(capsys.readouterr())
+    assert f'"operation":"{operation}"' in logged
+    assert planted not in logged

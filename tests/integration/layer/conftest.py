@@ -26,7 +26,7 @@ def own_instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]
 def fragile(own_instance: Instance, monkeypatch: pytest.MonkeyPatch) -> Iterator[Instance]:
     """Let functions use a new database and virtual host of the instance that may be stopped."""
     forget_connections()
-    database, host = own_instance.new_database(), own_instance.new_virtual_host()
+    database, host = own_instance.borrow_database(), own_instance.new_virtual_host()
     monkeypatch.setenv("DATABASE_URL", database)
     monkeypatch.setenv("AMQP_URL", host)
     monkeypatch.setenv("REDIS_URL", own_instance.url("redis"))
@@ -35,6 +35,8 @@ def fragile(own_instance: Instance, monkeypatch: pytest.MonkeyPatch) -> Iterator
     Broker(host).declare()
     yield own_instance
     forget_connections()
+    own_instance.give_back_database(database)
+    # The virtual host stays: RabbitMQ may fail to make another right after a restart and a deletion.
 
 
 @pytest.fixture

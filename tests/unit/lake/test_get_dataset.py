@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.support.hostile import METACHARACTERS
 from tests.support.invoking import Invoker
 
@@ -37,12 +35,12 @@ def test_another_tenants_dataset_does_not_exist(database: str, invoke: Invoker) 
     assert statuses == [200, 404, 404]
 
 
-@pytest.mark.parametrize("text", METACHARACTERS)
-def test_sql_in_the_name_finds_nothing(database: str, invoke: Invoker, text: str) -> None:
+def test_sql_in_the_name_finds_nothing(database: str, invoke: Invoker) -> None:
     # Given
     invoke("lake.create_dataset")
-    # When
-    answer = invoke(OPERATION, path={"dataset": text})
-    # Then
-    assert answer.status in (404, 422)
+    for text in METACHARACTERS:
+        # When
+        answer = invoke(OPERATION, path={"dataset": text})
+        # Then
+        assert answer.status in (404, 422), text
     assert invoke(OPERATION).status == 200

@@ -181,37 +181,35 @@ def test_a_value_only_the_database_refuses_names_row_and_column(
     assert _count(invoke, "t") == 0
 
 
-@pytest.mark.parametrize("text", METACHARACTERS)
 def test_sql_in_a_value_is_a_value(
-    make_dataset: MakeDataset, insert: Insert, invoke: Invoker, text: str
+    make_dataset: MakeDataset, insert: Insert, invoke: Invoker
 ) -> None:
     # Given
     make_dataset("t", label="text!")
+    good = [text for text in METACHARACTERS if "\x00" not in text]
     # When
-    answer = insert("t", [{"label": text}])
+    refused = insert("t", [{"label": "\x00"}])
+    answer = insert("t", [{"label": text} for text in good])
     # Then
-    if "\x00" in text:
-        assert answer.status == 422
-    else:
-        assert answer.status == 201
-        page = invoke("lake.query_records", path={"dataset": "t"}, query={}).json
-        assert page["items"] == [{"label": text}]
+    assert (refused.status, answer.status) == (422, 201)
+    page = invoke("lake.query_records", path={"dataset": "t"}, query={}).json
+    assert [item["label"] for item in page["items"]] == good
 
 
-@pytest.mark.parametrize("text", METACHARACTERS)
 def test_sql_in_a_column_name_is_refused(
-    make_dataset: MakeDataset, insert: Insert, invoke: Invoker, text: str
+    make_dataset: MakeDataset, insert: Insert, invoke: Invoker
 ) -> None:
     # Given
     make_dataset("t", label="text")
-    # When
-    statuses = {
-        insert("t", [{text: "a"}]).status,
-        insert("t", f"{text}\na\n", CSV).status,
-        insert(text, [{"label": "a"}]).status,
-    }
-    # Then
-    assert statuses <= {400, 404, 422}
+    for text in METACHARACTERS:
+        # When
+        statuses = {
+            insert("t", [{text: "a"}]).status,
+            insert("t", f"{text}\na\n", CSV).status,
+            insert(text, [{"label": "a"}]).status,
+        }
+        # Then
+        assert statuses <= {400, 404, 422}, text
     assert _count(invoke, "t") == 0
 
 

@@ -61,10 +61,11 @@ def test_a_limit_out_of_range_is_refused(database: str, invoke: Invoker, limit: 
     assert "limit" in answer.fields
 
 
-@pytest.mark.parametrize("cursor", [*METACHARACTERS, "eyJhIjoxfQ", "W10"])
-def test_a_cursor_that_is_none_is_refused(database: str, invoke: Invoker, cursor: str) -> None:
-    # Given / When
-    answer = invoke(OPERATION, query={"cursor": cursor})
-    # Then
-    assert answer.status == 422
-    assert "cursor" in answer.fields
+def test_a_cursor_that_is_none_is_refused(database: str, invoke: Invoker) -> None:
+    # Given
+    for cursor in [*METACHARACTERS, "eyJhIjoxfQ", "W10"]:
+        # When
+        answer = invoke(OPERATION, query={"cursor": cursor})
+        # Then
+        assert answer.status == 422, cursor
+        assert "cursor" in answer.fields

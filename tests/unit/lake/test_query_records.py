@@ -5,13 +5,16 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from tests.conftest import forget_connections
 from tests.support.hostile import METACHARACTERS
 from tests.support.invoking import Answer, Invoker
+from tests.support.services import Instance
 from tests.unit.lake.conftest import Insert, MakeDataset
 
 OPERATION = "lake.query_records"
@@ -23,13 +26,36 @@ ROWS: list[dict[str, Any]] = [
 ]
 
 
+@pytest.fixture(scope="module")
+def four_rows(instance: Instance) -> Iterator[str]:
+    """Return a database with a dataset of four rows, which the tests only read."""
+    url = instance.borrow_database()
+    columns = {"id": "integer", "label": "text", "ppm": "number", "day": "date", "good": "boolean"}
+    definition = {
+        "name": "t",
+        "columns": [{"name": name, "type": kind} for name, kind in columns.items()],
+        "key": ["id"],
+    }
+    forget_connections()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DATABASE_URL", url)
+        patch.setenv("AMQP_URL", "amqp://nobody:nothing@127.0.0.1:1/%2F")
+        invoke = Invoker()
+        assert invoke("lake.create_dataset", body=definition).status == 201
+        path = {"dataset": "t"}
+        records: dict[str, Any] = {"body": ROWS, "content_type": "application/json"}
+        assert invoke("lake.insert_records", path=path, **records).status == 201
+    yield url
+    forget_connections()
+    instance.give_back_database(url)
+
+
 @pytest.fixture
-def query(make_dataset: MakeDataset, insert: Insert, invoke: Invoker) -> Any:
+def query(
+    four_rows: str, environment: None, monkeypatch: pytest.MonkeyPatch, invoke: Invoker
+) -> Any:
     """Return `query(order="id", ...)` over four rows."""
-    make_dataset(
-        "t", key=["id"], id="integer", label="text", ppm="number", day="date", good="boolean"
-    )
-    assert insert("t", ROWS).status == 201
+    monkeypatch.setenv("DATABASE_URL", four_rows)
 
     def ask(accept: str = "application/json", **parameters: Any) -> Answer:
         headers = {"Accept": accept}
@@ -248,46 +274,47 @@ def test_pages_over_sums_beyond_64_bits(
     assert second == {"items": [{"label": "a", "total": 2 * (2**63 - 1)}], "next_cursor": None}
 
 
-@pytest.mark.parametrize("text", METACHARACTERS)
-def test_sql_anywhere_stays_text(query: Any, invoke: Invoker, text: str) -> None:
-    # Given
-    attempts: list[dict[str, Any]] = [
-        {"select": text},
-        {"select": f"x:{text}"},
-        {"select": f"id.{text}()"},
-        {"order": text} if text.strip() and text != "%" else {"order": "%"},
-        {"order": f"id.{text}"},
-        {"limit": text},
-        {"cursor": text},
-        {text: "eq.1"},
-        {"id": text},
-        {"id": f"eq.{text}"},
-        {"id": f"in.({text})"},
-        {"day": f"gte.{text}"},
-        {"good": f"is.{text}"},
-    ]
-    for parameters in attempts:
-        # When
-        answer = query(**parameters)
-        # Then
-        assert answer.status == 422, parameters
-    assert invoke(OPERATION, path={"dataset": text}, query={}).status in (404, 422)
+def test_sql_anywhere_stays_text(query: Any, invoke: Invoker) -> None:
+    for text in METACHARACTERS:
+        # Given
+        attempts: list[dict[str, Any]] = [
+            {"select": text},
+            {"select": f"x:{text}"},
+            {"select": f"id.{text}()"},
+            {"order": text},
+            {"order": f"id.{text}"},
+            {"limit": text},
+            {"cursor": text},
+            {text: "eq.1"},
+            {"id": text},
+            {"id": f"eq.{text}"},
+            {"id": f"in.({text})"},
+            {"day": f"gte.{text}"},
+            {"good": f"is.{text}"},
+        ]
+        for parameters in attempts:
+            # When
+            answer = query(**parameters)
+            # Then
+            assert answer.status == 422, parameters
+        assert invoke(OPERATION, path={"dataset": text}, query={}).status in (404, 422)
     assert _ids(query(order="id")) == [1, 2, 3, 4]
 
 
-@pytest.mark.parametrize("text", [text for text in METACHARACTERS if "\x00" not in text])
 def test_sql_in_a_text_filter_is_a_value(
-    make_dataset: MakeDataset, insert: Insert, invoke: Invoker, text: str
+    make_dataset: MakeDataset, insert: Insert, invoke: Invoker
 ) -> None:
     # Given
     make_dataset("t", label="text!")
-    insert("t", [{"label": text}, {"label": "other"}])
-    quoted = '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
-    for condition in (f"eq.{text}", f"in.({quoted})"):
-        # When
-        answer = invoke(OPERATION, path={"dataset": "t"}, query={"label": condition})
-        # Then
-        assert answer.json["items"] == [{"label": text}]
+    good = [text for text in METACHARACTERS if "\x00" not in text]
+    insert("t", [{"label": text} for text in good])
+    for text in good:
+        quoted = '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        for condition in (f"eq.{text}", f"in.({quoted})"):
+            # When
+            answer = invoke(OPERATION, path={"dataset": "t"}, query={"label": condition})
+            # Then
+            assert answer.json["items"] == [{"label": text}]
 
 
 def test_an_unknown_dataset(database: str, invoke: Invoker) -> None:

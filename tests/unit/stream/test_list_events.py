@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from tests.support.hostile import METACHARACTERS
@@ -107,16 +105,14 @@ def test_a_cursor_is_good_for_its_order_only(store: Store, invoke: Invoker) -> N
     assert answer.status == 422
 
 
-@pytest.mark.parametrize("text", METACHARACTERS)
-def test_sql_anywhere_stays_text(store: Store, invoke: Invoker, text: str) -> None:
+def test_sql_anywhere_stays_text(store: Store, invoke: Invoker) -> None:
     # Given
     store({"id": "1"})
-    queries: list[dict[str, Any]] = [
-        {name: text} for name in ("type", "source", "subject", "order", "limit", "cursor")
-    ]
-    for query in queries:
-        # When
-        answer = invoke(OPERATION, query=query)
-        # Then
-        assert (answer.status, answer.json.get("items", [])) in ((200, []), (422, []))
+    names = ("type", "source", "subject", "order", "limit", "cursor")
+    for text in METACHARACTERS:
+        for name in names:
+            # When
+            answer = invoke(OPERATION, query={name: text})
+            # Then
+            assert (answer.status, answer.json.get("items", [])) in ((200, []), (422, []))
     assert len(invoke(OPERATION, query={}).json["items"]) == 1

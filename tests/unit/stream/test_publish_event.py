@@ -147,18 +147,19 @@ def test_bad_input_names_the_field_and_publishes_nothing(
     assert broker.take(QUEUE) == []
 
 
-@pytest.mark.parametrize("text", METACHARACTERS)
-def test_any_text_is_taken_or_refused(broker: Broker, invoke: Invoker, text: str) -> None:
+def test_any_text_is_taken_or_refused(broker: Broker, invoke: Invoker) -> None:
     # Given
-    events = [
-        {"id": text, "source": "/s", "type": "t"},
-        {"id": "1", "source": text, "type": "t"},
-        {"id": "1", "source": "/s", "type": text},
-        {"id": "1", "source": "/s", "type": "t", "subject": text},
-        {"id": "1", "source": "/s", "type": "t", "extension": text},
-        {"id": "1", "source": "/s", "type": "t", "data": text},
-        {"id": "1", "source": "/s", "type": "t", text[:15]: "x"},
-    ]
+    events: list[dict[str, Any]] = []
+    for text in METACHARACTERS:
+        events += [
+            {"id": text, "source": "/s", "type": "t"},
+            {"id": "1", "source": text, "type": "t"},
+            {"id": "1", "source": "/s", "type": text},
+            {"id": "1", "source": "/s", "type": "t", "subject": text},
+            {"id": "1", "source": "/s", "type": "t", "extension": text},
+            {"id": "1", "source": "/s", "type": "t", "data": text},
+            {"id": "1", "source": "/s", "type": "t", text[:15]: "x"},
+        ]
     for event in events:
         # When
         answer = invoke(OPERATION, body=event, content_type=STRUCTURED)
