@@ -42,6 +42,7 @@ token: ## Print a bearer token for the demo user (USER=admin SCOPES="read write 
 
 test: ## Run all tests against throw-away services (ARGS="-k lake": only some)
 	@$(BOOTSTRAP) --group dev --tools sam
+	@$(RUN) -m infrastructure.local install
 	@$(RUN) -m pytest $(ARGS)
 
 check: ## Look at style, types, templates and generated documents; change nothing
@@ -67,6 +68,7 @@ build: ## Build functions and layers for AWS, without containers, and check thei
 
 bench: ## Run every benchmark (NAME=ingest: one of them)
 	@$(BOOTSTRAP) --group dev
+	@$(RUN) -m infrastructure.local install
 	@for file in $(if $(NAME),benchmarks/$(NAME).py,$(sort $(wildcard benchmarks/[a-z]*.py))); do \
 		echo "== $$file"; $(RUN) $$file || exit 1; done
 

@@ -76,11 +76,11 @@ def database(
     instance: Instance, environment: None, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[str]:
     """Return the URL of a migrated database of the test's own, which functions use too."""
-    url = instance.new_database()
+    url = instance.borrow_database()
     monkeypatch.setenv("DATABASE_URL", url)
     yield url
     forget_connections()
-    instance.drop_database(url)
+    instance.give_back_database(url)
 
 
 @pytest.fixture

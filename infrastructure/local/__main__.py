@@ -1,21 +1,33 @@
 """The launcher: `python -m infrastructure.local up`, which `make up` calls."""
 
+import contextlib
 import os
+import signal
 import sys
+
+STOPPED = b"\nStopped. What has been started goes on; run `make up` to finish.\n"
+INTERRUPTED = 130
+"""What a shell has for Ctrl-C."""
+
+
+def stop(*_: object) -> None:
+    """End at once, from wherever the work is.
+
+    An exception would be lost where Python ignores them (in finalizers), and threads may wait for servers.
+    Whatever is written is written in one step, so ending anywhere leaves nothing the next start cannot use.
+    """
+    with contextlib.suppress(RuntimeError):  # in the middle of a write
+        sys.stdout.flush()
+    os.write(sys.stderr.fileno(), STOPPED)
+    os._exit(INTERRUPTED)
 
 
 def run() -> int:
     """Run the command of the command line and return the exit status."""
-    try:
-        from infrastructure.local.cli import main
+    signal.signal(signal.SIGINT, stop)
+    from infrastructure.local.cli import main
 
-        return main()
-    except KeyboardInterrupt:
-        # Threads may still wait for servers: Ctrl-C does not. 130 is what a shell has for it.
-        sys.stdout.flush()
-        sys.stderr.write("\nStopped. What has been started goes on; run `make up` to finish.\n")
-        sys.stderr.flush()
-        os._exit(130)
+    return main()
 
 
 if __name__ == "__main__":

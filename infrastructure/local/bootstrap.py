@@ -186,6 +186,7 @@ def find_link(page: str, file_name: str) -> str:
 
 def _fetch(url: str) -> bytes:
     import base64
+    import http.client
     import ssl
     import urllib.error
     import urllib.parse
@@ -206,7 +207,7 @@ def _fetch(url: str) -> bytes:
                 request, timeout=DOWNLOAD_SECONDS, context=trusted
             ) as answer:
                 return bytes(answer.read())
-        except (OSError, EOFError) as error:
+        except (OSError, EOFError, http.client.HTTPException) as error:
             reason = error
             if isinstance(error, urllib.error.HTTPError):
                 error.close()

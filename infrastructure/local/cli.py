@@ -1,9 +1,10 @@
-"""The launcher's commands: up, down, status, logs, demo, token, schema."""
+"""The launcher's commands: up, down, status, logs, demo, install, token, audit, schema."""
 
 from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,6 +20,8 @@ from infrastructure.local.paths import default_paths
 from infrastructure.local.platform import Platform
 from infrastructure.local.ports import LOOPBACK
 from infrastructure.local.progress import Progress
+from infrastructure.local.services import install_programs
+from infrastructure.local.services.packages import MIRROR_VARIABLE
 from infrastructure.local.services.service import ServiceError, ServiceState
 from infrastructure.local.state import launcher_lock
 
@@ -27,10 +30,7 @@ _HERE = ("localhost", LOOPBACK)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command and return the exit status: 0, 1 for a failure that was explained.
-
-    Raises KeyboardInterrupt when the user has had enough.
-    """
+    """Run a command and return the exit status: 0, 1 for a failure that was explained."""
     parser = argparse.ArgumentParser(prog="python -m infrastructure.local", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     up_command = commands.add_parser("up", help="start the platform and wait until it is ready")
@@ -43,6 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     token_command.add_argument(
         "--scope", default=None, help="what it is good for, as in 'read write'"
     )
+    commands.add_parser("install", help="bring the private server programs, start nothing")
+    commands.add_parser("schema", help="write infrastructure/schema.sql from the migrations")
     logs.add_arguments(commands.add_parser("logs", help="show logs"))
     audit_command = commands.add_parser("audit", help="check the audit trail")
     audit_command.add_argument(
@@ -54,8 +56,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "down": _down,
         "status": _status,
         "demo": _demo,
+        "install": _install,
         "logs": _logs,
+        "audit": _audit,
         "token": _token,
+        "schema": _schema,
     }
     try:
         return actions[given.command](given)
@@ -120,6 +125,24 @@ def _token(given: argparse.Namespace) -> int:
     if not platform.data_plane.ready():
         raise ServiceError("the platform does not run here; start it with `make up`")
     print(fetch_token(platform.endpoints()["api"], platform.state, given.user, given.scope))
+    return 0
+
+
+def _install(_: argparse.Namespace) -> int:
+    """Bring what tests run on: private servers, also when the environment names others."""
+    own = {name: value for name, value in os.environ.items() if name == MIRROR_VARIABLE}
+    with Progress() as progress:
+        install_programs(default_paths(), progress, own)
+    return 0
+
+
+def _schema(_: argparse.Namespace) -> int:
+    # Its throw-away server must be stopped also when it is interrupted.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    from infrastructure.local.schema import write_schema
+
+    with Progress() as progress, progress.step("schema") as step:
+        step.update(detail=str(write_schema(default_paths(), progress)))
     return 0
 
 

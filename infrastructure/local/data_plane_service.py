@@ -77,13 +77,15 @@ class DataPlaneService:
         if self._state.port(NAME) is None or self._process().alive() is None:
             return False
         try:
-            return bool(self.control("GET", "ready")["ready"])
+            answer = self.control("GET", "ready")
         except (OSError, ValueError):
             return False
+        # Another instance may have taken the port in the instant between the choice and the start.
+        return bool(answer["ready"]) and answer["instance"] == str(self._paths.state)
 
     def wait_ready(self, timeout: float) -> None:
         """Wait until it answers. Raises ServiceError after `timeout` seconds."""
-        wait_until_ready(self.name, self.ready, self._process(), timeout)
+        wait_until_ready(self.name, self.ready, self._process(), timeout, self.start)
 
     def stop(self) -> None:
         """Stop it; requests in flight are answered first."""

@@ -7,6 +7,9 @@ import traceback
 from datetime import UTC, datetime
 from pathlib import Path
 
+import yaml
+from botocore.exceptions import BotoCoreError, ClientError
+
 from infrastructure.local.accounts import SignInError
 from infrastructure.local.control_plane.reading import NotDeployedError
 from infrastructure.local.control_plane.stack import DeploymentError
@@ -35,11 +38,11 @@ EXPLAINED = (
     ProcessError,
     ServiceError,
     SeveralFailedError,
-    TranslationError,
     UnsupportedMachineError,
 )
 """Errors whose message says what to do."""
 
+_REFUSED = "ValidationError"
 _DISK = {
     errno.ENOSPC: "The disk is full: free some space and run the command again.",
     errno.EDQUOT: "The disk quota is used up: free some space and run the command again.",
@@ -56,13 +59,19 @@ def explain(error: Exception, logs: Path) -> str:
 
     Of an error that nobody foresaw the traceback is kept in `launcher.log` of the folder `logs`.
     """
+    if isinstance(error, TranslationError):
+        return f"template.yaml cannot be deployed: {error}"
     if isinstance(error, EXPLAINED):
         return str(error)
+    if isinstance(error, yaml.YAMLError):
+        return f"template.yaml, or a template it names, is not YAML: {error}"
+    if isinstance(error, ClientError) and error.response["Error"]["Code"] == _REFUSED:
+        return f"template.yaml is refused: {error.response['Error']['Message']}"
     if isinstance(error, OSError) and error.errno in _DISK:
         where = f" ({error.filename})" if error.filename else ""
         return f"{error.strerror}{where}. {_DISK[error.errno]}"
     kept = _keep(error, logs)
-    if type(error).__module__.partition(".")[0] == "botocore":
+    if isinstance(error, ClientError | BotoCoreError):
         return (
             f"The AWS control plane did not do as asked: {error}\n"
             f"`make logs NAME=aws` has its side, `make down` and `make up` start it afresh.{kept}"

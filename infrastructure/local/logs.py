@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import signal
 import sys
 import time
 from collections.abc import Iterable
@@ -28,14 +30,14 @@ def show(folder: Path, given: argparse.Namespace) -> int:
         return 1
     width = max((len(file.stem) for file in files), default=0)
     places = {file: _print_end(file, given.lines, width) for file in files}
-    try:
-        while given.follow:
-            time.sleep(_POLL_SECONDS)
-            for file in _matching(folder, given.name):
-                width = max(width, len(file.stem))
-                places[file] = _print_new(file, places.get(file, 0), width)
-    except KeyboardInterrupt:
-        return 0
+    if given.follow:
+        # Ctrl-C is how a reader ends this: nothing is interrupted.
+        signal.signal(signal.SIGINT, lambda *_: os._exit(0))
+    while given.follow:
+        time.sleep(_POLL_SECONDS)
+        for file in _matching(folder, given.name):
+            width = max(width, len(file.stem))
+            places[file] = _print_new(file, places.get(file, 0), width)
     return 0
 
 

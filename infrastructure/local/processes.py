@@ -22,6 +22,8 @@ KILL_SECONDS = 10.0
 START_SECONDS = 5.0
 LOG_TAIL_BYTES = 4000
 PS_SECONDS = 5.0
+LISTENING = "0A"
+"""State of a listening socket in `/proc/net/tcp`."""
 SHORT_SECONDS = 0.002
 SETTLE_ATTEMPTS = 50
 
@@ -185,6 +187,28 @@ def _exists(pid: int) -> bool:
     except (OSError, ValueError):
         return False
     return state not in ("Z", "X")
+
+
+def listens(pid: int, port: int) -> bool:
+    """Tell whether process `pid` is the one that listens on `port` of the loopback address.
+
+    Only Linux tells; elsewhere the answer is yes.
+    """
+    if sys.platform != "linux":
+        return True
+    address = f"0100007F:{port:04X}"
+    sockets = set()
+    for line in Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]:
+        fields = line.split()
+        if fields[1] == address and fields[3] == LISTENING:
+            sockets.add(f"socket:[{fields[9]}]")
+    try:
+        return any(
+            os.readlink(f"/proc/{pid}/fd/{descriptor}") in sockets  # noqa: PTH115 (a Path each costs too much)
+            for descriptor in os.listdir(f"/proc/{pid}/fd")  # noqa: PTH208
+        )
+    except OSError:  # it has ended, or closed one of them, meanwhile: to be asked again
+        return False
 
 
 def running_processes() -> Iterator[tuple[int, tuple[str, ...]]]:

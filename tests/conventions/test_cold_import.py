@@ -9,7 +9,15 @@ import pytest
 
 from tests.support.samples import FUNCTIONS, PROJECT, operations
 
-NOT_AT_START = ("boto3", "botocore.session", "redis", "aws_xray_sdk", "moto", "pytest", "infrastructure")
+NOT_AT_START = (
+    "boto3",
+    "botocore.session",
+    "redis",
+    "aws_xray_sdk",
+    "moto",
+    "pytest",
+    "infrastructure",
+)
 PROBE = """
 import socket, sys, threading
 

@@ -7,19 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from infrastructure.local.paths import Paths, default_paths
-from infrastructure.local.progress import Progress
-from infrastructure.local.services import install_programs
+from infrastructure.local.paths import default_paths
+from infrastructure.local.services.programs import require_programs
 from tests.e2e.clone import Clone
 from tests.e2e.web import Web
 
 
 @pytest.fixture(scope="session")
-def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of the server programs, installed once for all clones."""
-    shared = default_paths().programs
-    install_programs(Paths(state=tmp_path_factory.mktemp("state"), programs=shared), Progress(), {})
-    return shared
+def programs() -> Path:
+    """Return the folder of the server programs, which `make test` installs once for all clones."""
+    paths = default_paths()
+    require_programs(paths, {})
+    return paths.programs
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ import time
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit, urlunsplit
@@ -26,21 +26,37 @@ from psycopg import sql
 from infrastructure.local.paths import Paths, default_paths
 from infrastructure.local.processes import command_line, running_processes
 from infrastructure.local.progress import Progress
-from infrastructure.local.services import (
-    install_programs,
-    local_services,
-    start_services,
-    stop_services,
-)
+from infrastructure.local.services import local_services, start_services, stop_services
 from infrastructure.local.services.postgres import Postgres
 from infrastructure.local.services.service import Service
 
 TEMPLATE = "migrated"
+EMPTY = """
+DO $$
+DECLARE
+    found record;
+BEGIN
+    FOR found IN
+        SELECT schemaname AS place, format('%I.%I', schemaname, tablename) AS name
+        FROM pg_tables
+        WHERE schemaname NOT IN ('pg_catalog', 'information_schema')
+          AND tablename <> 'datapunk_migrations'
+    LOOP
+        IF found.place IN ('lake_data', 'public') THEN
+            EXECUTE 'DROP TABLE ' || found.name || ' CASCADE';
+        ELSE
+            EXECUTE 'TRUNCATE ' || found.name || ' RESTART IDENTITY CASCADE';
+        END IF;
+    END LOOP;
+END
+$$
+"""
+"""Leaves the schema as the migrations made it, a tenth of the time that a new database takes."""
 OWNER = "datapunk"
 Found = TypeVar("Found")
 
 
-def eventually(look: Callable[[], Found], *, seconds: float = 30.0) -> Found:
+def eventually(look: Callable[[], Found], *, seconds: float = 15.0) -> Found:
     """Return what `look` finds as soon as it finds something."""
     give_up = time.monotonic() + seconds
     while not (found := look()):
@@ -54,6 +70,8 @@ class Instance:
     """The three services in a folder of their own."""
 
     state: Path
+    spare: list[str] = field(default_factory=list)
+    """URLs of databases that nobody uses and that are empty again."""
 
     @property
     def services(self) -> list[Service]:
@@ -65,9 +83,7 @@ class Instance:
         return next(service for service in self.services if service.name == name)
 
     def up(self) -> None:
-        paths = Paths(state=self.state, programs=default_paths().programs)
         with Progress() as progress:
-            install_programs(paths, progress, {})
             start_services(self.services, progress)
 
     def down(self) -> None:
@@ -133,6 +149,17 @@ class Instance:
         with psycopg.connect(self.superuser_url, autocommit=True) as server:
             self._create(server, name, template)
         return with_path(self.url("database"), name)
+
+    def borrow_database(self) -> str:
+        """Return the URL of a migrated database without rows, which is to be given back."""
+        return self.spare.pop() if self.spare else self.new_database()
+
+    def give_back_database(self, url: str) -> None:
+        """Empty a database for the next one."""
+        name = urlsplit(url).path.lstrip("/")
+        with psycopg.connect(self.superuser_url, dbname=name, autocommit=True) as database:
+            database.execute(EMPTY)
+        self.spare.append(url)
 
     def drop_database(self, url: str) -> None:
         name = sql.Identifier(urlsplit(url).path.lstrip("/"))

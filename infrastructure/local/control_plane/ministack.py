@@ -13,6 +13,7 @@ from infrastructure.local.control_plane import aws
 from infrastructure.local.control_plane.packages import ENDPOINTS_VARIABLE
 from infrastructure.local.paths import Paths
 from infrastructure.local.ports import LOOPBACK
+from infrastructure.local.processes import listens
 from infrastructure.local.services.service import (
     READY_SECONDS,
     Process,
@@ -70,11 +71,15 @@ class MiniStack:
     def ready(self) -> bool:
         """Tell whether its API answers a real call."""
         port = self._state.port(NAME)
-        return port is not None and self._process().alive() is not None and answers(endpoint(port))
+        pid = self._process().alive()
+        # Another instance may have taken the port in the instant between the choice and the start.
+        return (
+            port is not None and pid is not None and listens(pid, port) and answers(endpoint(port))
+        )
 
     def wait_ready(self, timeout: float) -> None:
         """Wait until the API answers. Raises ServiceError after `timeout` seconds."""
-        wait_until_ready(self.name, self.ready, self._process(), timeout)
+        wait_until_ready(self.name, self.ready, self._process(), timeout, self.start)
 
     def stop(self) -> None:
         """Stop it, with time to save its state."""

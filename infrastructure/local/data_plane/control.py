@@ -21,11 +21,13 @@ class Control:
     def __init__(
         self,
         *,
+        instance: str,
         is_ready: Callable[[], bool],
         describe: Callable[[], dict[str, Any]],
         reload: Callable[[], Awaitable[None]],
         connections: Connections,
     ) -> None:
+        self._instance = instance
         self._is_ready = is_ready
         self._describe = describe
         self._reload = reload
@@ -45,7 +47,7 @@ class Control:
     async def _answer(self, method: str, name: str) -> tuple[int, dict[str, Any]]:
         if (method, name) == ("GET", "ready"):
             ready = self._is_ready()
-            return (200 if ready else 503), {"ready": ready}
+            return (200 if ready else 503), {"ready": ready, "instance": self._instance}
         if (method, name) == ("GET", "functions"):
             return 200, {**self._describe(), "connections": len(self._connections)}
         if (method, name) == ("POST", "reload"):

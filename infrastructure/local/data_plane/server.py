@@ -60,6 +60,7 @@ class DataPlane:
             self.runner, self._asynchronous, limits, lambda: settings.aws_endpoint
         )
         self._control = control.Control(
+            instance=str(settings.state),
             is_ready=lambda: self._ready,
             describe=self._describe,
             reload=self.reload,

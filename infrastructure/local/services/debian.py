@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import ipaddress
 import lzma
 import re
 import shutil
 import subprocess
 import tempfile
+import urllib.parse
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -175,7 +177,12 @@ def available_packages(architecture: str, *, mirror: str = MIRROR) -> dict[str, 
 def _index(archive: str, suite: str, architecture: str) -> str:
     """Return the index of a suite, checked against the signed release file."""
     release = fetch(f"{archive}/dists/{suite}/InRelease")
-    check_signature(release, suite)
+    if not check_signature(release, suite) and not is_safe(archive):
+        raise ArchiveError(
+            f"the release file of {suite} came from {archive} without TLS, and its signature cannot be "
+            "checked here: set DATAPUNK_DEBIAN_MIRROR to an https:// mirror, or install gpgv and "
+            "debian-archive-keyring"
+        )
     path = f"{COMPONENT}/binary-{architecture}/Packages.xz"
     digest = release_digest(release.decode(), path)
     content = fetch(f"{archive}/dists/{suite}/{path}")
@@ -192,15 +199,25 @@ def release_digest(release: str, path: str) -> str:
     return found[1]
 
 
-def check_signature(release: bytes, suite: str) -> None:
-    """Refuse a release file whose signature is wrong.
+def is_safe(url: str) -> bool:
+    """Tell whether nobody on the way can change what comes from `url`: TLS, or this machine."""
+    parts = urllib.parse.urlsplit(url)
+    host = parts.hostname or ""
+    try:
+        return parts.scheme == "https" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def check_signature(release: bytes, suite: str) -> bool:
+    """Refuse a release file whose signature is wrong; tell whether it is known to be right.
 
     Where gpgv, Debian's keyring or the suite's key in it is absent (not a Debian machine, or an
     older one), the archive is trusted as far as TLS goes.
     """
     gpgv = shutil.which("gpgv")
     if gpgv is None or not KEYRING.exists():
-        return
+        return False
     with tempfile.NamedTemporaryFile(suffix=".InRelease") as file:
         file.write(release)
         file.flush()
@@ -216,6 +233,7 @@ def check_signature(release: bytes, suite: str) -> None:
     unknown_keys = "[GNUPG:] NO_PUBKEY" in answer.stdout
     if "[GNUPG:] BADSIG" in answer.stdout or not (signed or unknown_keys):
         raise ArchiveError(f"the release file of {suite} is not signed by Debian: do not use it")
+    return signed
 
 
 def compare_versions(one: str, other: str) -> int:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import http.client
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from http import HTTPStatus
 
 ATTEMPTS = 4
@@ -31,9 +32,10 @@ def fetch(url: str, *, received: Callable[[int], None] = lambda _: None) -> byte
     for attempt in range(1, ATTEMPTS + 1):
         got = 0
         try:
-            with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as answer:
+            # Not `urlopen`: it keeps the proxies of its first call.
+            with urllib.request.build_opener().open(url, timeout=TIMEOUT_SECONDS) as answer:
                 parts = []
-                while part := answer.read(CHUNK_BYTES):
+                for part in _parts(answer):
                     parts.append(part)
                     got += len(part)
                     received(len(part))
@@ -43,7 +45,7 @@ def fetch(url: str, *, received: Callable[[int], None] = lambda _: None) -> byte
             error.close()
             if error.code in GONE:
                 raise FileGoneError(f"{url} is gone from the server") from error
-        except (OSError, EOFError) as error:
+        except (OSError, EOFError, http.client.HTTPException) as error:
             reason = error
         received(-got)
         if attempt < ATTEMPTS:
@@ -51,3 +53,14 @@ def fetch(url: str, *, received: Callable[[int], None] = lambda _: None) -> byte
     raise DownloadError(
         f"cannot fetch {url}: {reason}. Check the network (HTTPS_PROXY, SSL_CERT_FILE) and try again"
     )
+
+
+def _parts(answer: http.client.HTTPResponse) -> Iterator[bytes]:
+    """Yield a body in parts. Raises EOFError when it breaks off, which looks like its end."""
+    got = 0
+    while part := answer.read(CHUNK_BYTES):
+        got += len(part)
+        yield part
+    whole = answer.headers.get("Content-Length")
+    if whole is not None and got != int(whole):
+        raise EOFError(f"it broke off after {got} of {whole} bytes")

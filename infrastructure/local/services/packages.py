@@ -18,6 +18,7 @@ from infrastructure.local.state import write_text
 
 LOCK = Path(__file__).with_name("packages.lock")
 HEADER = "# architecture\tset\tname\tversion\tsize\tsha256\tpath\n"
+MIRROR_VARIABLE = "DATAPUNK_DEBIAN_MIRROR"
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 BASE = "base"
 POSTGIS = "postgis"
@@ -69,7 +70,7 @@ def wanted_selection(environment: Mapping[str, str]) -> Selection:
 
 def mirror_of(environment: Mapping[str, str]) -> str:
     """Return the Debian mirror to use: `DATAPUNK_DEBIAN_MIRROR`, else Debian's own."""
-    return environment.get("DATAPUNK_DEBIAN_MIRROR", MIRROR).rstrip("/")
+    return environment.get(MIRROR_VARIABLE, MIRROR).rstrip("/")
 
 
 def read_lock(path: Path, selection: Selection) -> list[Package]:

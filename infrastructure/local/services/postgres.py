@@ -118,7 +118,9 @@ class Postgres:
     def wait_ready(self, timeout: float) -> None:
         """Wait for the server, make sure of roles, database and extensions."""
         process = self._process()
-        wait_until_ready(self.name, lambda: admits_superuser(self.superuser_url), process, timeout)
+        wait_until_ready(
+            self.name, lambda: admits_superuser(self.superuser_url), process, timeout, self.start
+        )
         postgis = ("postgis",) if self._environment.get("DATAPUNK_POSTGIS") == "1" else ()
         provision(
             self.superuser_url,

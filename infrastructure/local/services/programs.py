@@ -69,7 +69,10 @@ def require_programs(paths: Paths, environment: Mapping[str, str]) -> Programs:
     """Return the installed programs. Raises ServiceError when there are none."""
     programs = find_programs(paths, environment)
     if programs is None:
-        raise ServiceError("the server programs are not installed yet: run `make up`")
+        raise ServiceError(
+            "the server programs are not installed yet: `make up` and `make test` install them, "
+            "`.venv/bin/python -m infrastructure.local install` them alone"
+        )
     return programs
 
 

@@ -100,7 +100,7 @@ class RabbitMQ:
 
     def wait_ready(self, timeout: float) -> None:
         """Wait until the node has booted."""
-        wait_until_ready(self.name, self.ready, self._process(), timeout)
+        wait_until_ready(self.name, self.ready, self._process(), timeout, self.start)
         self._born.touch()
 
     def stop(self) -> None:

@@ -17,6 +17,7 @@ from http import HTTPStatus
 import pika
 import psycopg
 import redis
+from pika.adapters.utils.connection_workflow import AMQPConnectorException
 from pika.exceptions import AMQPError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
@@ -61,7 +62,7 @@ def amqp_ready(url: str) -> bool:
     with _quiet("pika"):
         try:
             pika.BlockingConnection(parameters).close()
-        except (AMQPError, OSError):
+        except (AMQPError, AMQPConnectorException, OSError):
             return False
     return True
 

@@ -79,7 +79,7 @@ class Redis:
 
     def wait_ready(self, timeout: float) -> None:
         """Wait until it has loaded its data."""
-        wait_until_ready(self.name, self.ready, self._process(), timeout)
+        wait_until_ready(self.name, self.ready, self._process(), timeout, self.start)
 
     def stop(self) -> None:
         """Stop it after a last write of its data."""

@@ -73,12 +73,24 @@ class Service(Protocol):
 
 
 def wait_until_ready(
-    name: str, ready: Callable[[], bool], process: Process | None, timeout: float
+    name: str,
+    ready: Callable[[], bool],
+    process: Process | None,
+    timeout: float,
+    start_again: Callable[[], None] | None = None,
 ) -> None:
-    """Ask `ready` until it says yes. Raises ServiceError when `process` ends or time is up."""
+    """Ask `ready` until it says yes. Raises ServiceError when `process` ends or time is up.
+
+    With `start_again` the process may end once: a server that was killed an instant before `start`
+    looked alive to it, and a port that was free then may be a stranger's by now.
+    """
     give_up = time.monotonic() + timeout
     while not ready():
         if process is not None and process.alive() is None:
+            if start_again is not None:
+                start_again()
+                start_again = None
+                continue
             raise ServiceError(
                 f"{name} ended while starting; {process.log} ends with:\n{process.last_words()}"
             )

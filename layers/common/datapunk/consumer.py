@@ -32,7 +32,7 @@ from datapunk.broker import Message
 from datapunk.broker.topology import DEAD, RETRY, RETRY_DELAYS, RETRY_HEADER
 from datapunk.context import WorkContext, continue_correlation, continue_trace, deadline_of, working
 from datapunk.database import Transaction, transaction
-from datapunk.errors import DatapunkError, UnavailableError
+from datapunk.errors import ContentionError, DatapunkError, UnavailableError
 from datapunk.identity import PUBLIC_TENANT, Caller
 from datapunk.outbox import enqueue, relay_now
 from datapunk.policy import Resource, require
@@ -190,7 +190,7 @@ class _Batch:
         except _DecidedElsewhereError:
             raise
         except UnavailableError as error:
-            if error.dependency == "postgresql":
+            if error.dependency == "postgresql" and not isinstance(error, ContentionError):
                 raise
             return self._again(tx, item, error)
         except ValidationError as error:

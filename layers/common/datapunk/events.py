@@ -113,8 +113,12 @@ class CloudEvent(BaseModel):
 
     @property
     def message_id(self) -> str:
-        """Digest of source and id, which CloudEvents makes unique together."""
-        return hashlib.sha256(f"{self.source}\n{self.id}".encode()).hexdigest()
+        """Digest of source and id, which CloudEvents makes unique together, within a tenant.
+
+        Without the tenant anybody could make consumers take another tenant's event for a duplicate.
+        """
+        tenant = self.extensions.get("tenant", "")
+        return hashlib.sha256(f"{tenant}\n{self.source}\n{self.id}".encode()).hexdigest()
 
     def signed_by(self, caller: Caller) -> CloudEvent:
         """Return a copy that carries the caller, the trace and the correlation.

@@ -23,7 +23,7 @@ from datapunk.broker import check_broker
 from datapunk.database import check_database
 from datapunk.database.connection import acquire
 from datapunk.database.migrations import pending
-from datapunk.errors import DatapunkError, UnavailableError
+from datapunk.errors import ConfigurationError, DatapunkError, UnavailableError
 from datapunk.settings import settings
 
 CHECK_TIMEOUT = 3.0
@@ -70,11 +70,16 @@ class Check:
 
 
 def check_redis() -> None:
-    """Ping Redis. Raises UnavailableError when it does not answer."""
+    """Ping Redis. Raises UnavailableError when it does not answer, ConfigurationError without a URL."""
     import redis
     from redis.exceptions import RedisError
 
-    client = redis.Redis.from_url(settings().redis(), socket_timeout=1, socket_connect_timeout=1)
+    try:
+        client = redis.Redis.from_url(
+            settings().redis(), socket_timeout=1, socket_connect_timeout=1
+        )
+    except ValueError as error:
+        raise ConfigurationError("REDIS_URL is not a Redis URL.") from error
     try:
         client.ping()
     except RedisError as error:

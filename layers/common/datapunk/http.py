@@ -21,6 +21,7 @@ from aws_lambda_powertools.event_handler.openapi.exceptions import (
     RequestValidationError,
     ResponseValidationError,
 )
+from pydantic_core import to_json
 
 from datapunk.context import (
     WorkContext,
@@ -205,15 +206,18 @@ def http_function(
 
 
 def _resolve(app: HttpFunction, event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Run the request of a caller who may; a body the resolver could not even look at is answered here."""
+    """Run a request of a caller who may; what fails outside of the resolver's own handling is answered here.
+
+    That is a body it could not even look at, and an answer that cannot be written.
+    """
     try:
         _check_caller(app.operation, event)
         _check_body(event, json_only=not app.accepts)
         if not app.guard.open_query:
             check_query(event, app.declared(str(event.get("resource") or "")))
-    except DatapunkError as error:
-        return _refuse(error, event)
-    return app.resolve(event, context)
+        return app.resolve(event, context)
+    except Exception as error:  # noqa: BLE001 -- a caller gets a problem document in any case
+        return _refuse(_as_datapunk_error(error), event)
 
 
 def _refuse(error: DatapunkError, event: Mapping[str, Any]) -> dict[str, Any]:
@@ -347,4 +351,8 @@ def negotiate(accept: str | None, offered: Collection[str], default: str) -> str
 
 
 def _dumps(value: Any) -> str:
-    return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+    try:
+        return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+    except TypeError:
+        # orjson knows no integers beyond 64 bits; JSON does, and so may an event's data
+        return to_json(value, fallback=str).decode()

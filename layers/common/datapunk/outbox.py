@@ -90,11 +90,16 @@ def relay_all() -> int:
 
 
 def relay_now() -> None:
-    """Try to publish what this environment has just committed; what fails stays for the relay."""
+    """Try to publish what this environment has just committed; what fails stays for the relay.
+
+    Never raises: the change is committed, and its caller must not be told otherwise.
+    """
     try:
         relay(limit=100)
     except DatapunkError as error:
         logger().warning("outbox waits", extra={"code": error.code, "detail": error.detail})
+    except Exception:  # noqa: BLE001 -- see above
+        logger().exception("outbox waits")
 
 
 def waiting() -> tuple[int, float]:

@@ -135,6 +135,15 @@ def test_source_and_id_identify_an_event_together() -> None:
     assert len({digest("/s", "1"), digest("/s", "2"), digest("/t", "1"), digest("/s/1", "1")}) == 4
 
 
+def test_the_same_event_of_another_tenant_is_another_message() -> None:
+    # Given
+    event = CloudEvent(source="/s", id="1", type="t")
+    # When
+    ids = {event.signed_by(Caller("ada", tenant)).message_id for tenant in ("acme", "other")}
+    # Then
+    assert len(ids) == 2
+
+
 def test_nobody_publishes_for_another_tenant() -> None:
     # Given
     event = CloudEvent.model_validate(
@@ -163,11 +172,12 @@ def test_the_message_of_an_event_is_routed_by_its_type() -> None:
     # Given
     event = CloudEvent(source="/s", type="lake.records.inserted", id="1", data={"n": 1})
     # When
-    message = event_message(event.signed_by(Caller("ada", "acme")))
+    signed = event.signed_by(Caller("ada", "acme"))
+    message = event_message(signed)
     # Then
     assert (message.exchange, message.routing_key) == ("service.events", "lake.records.inserted")
     assert message.content_type == "application/cloudevents+json"
-    assert message.message_id == event.message_id
+    assert message.message_id == signed.message_id
     assert message.headers == {"tenant": "acme", "principal": "ada"}
     document = json.loads(message.body)
     assert document["data"] == {"n": 1}

@@ -61,6 +61,10 @@ def _function() -> tuple[HttpFunction, Any]:
         }
         return Response(status_code=200, content_type="application/json", body=body)
 
+    @app.get("/unwritable")
+    def unwritable() -> Response[Any]:
+        return Response(status_code=200, content_type="application/json", body={"a": "\ud800"})
+
     @app.post("/raw")
     def raw() -> dict[str, Any]:
         body = app.body()
@@ -163,6 +167,14 @@ def test_an_unexpected_error_is_logged_and_never_shown() -> None:
     # Then
     assert SECRET not in json.dumps(answer)
     assert SECRET in written.getvalue()
+
+
+def test_an_answer_that_cannot_be_written_is_an_error() -> None:
+    # Given / When
+    answer = _call("GET", "/unwritable")
+    # Then
+    assert _problem(answer)["code"] == "internal"
+    assert "traceparent" in answer["multiValueHeaders"]
 
 
 @pytest.mark.parametrize(("method", "path"), [("GET", "/nowhere"), ("PUT", "/things"), ("", "")])

@@ -88,7 +88,8 @@ def test_every_wrong_attribute_is_named() -> None:
     with pytest.raises(InvalidInputError) as raised:
         read_events(BATCH, batch, {})
     # Then
-    assert {error.field for error in raised.value.errors} == {"1.id", "1.source", "1.type"}
+    named = {error.field for error in raised.value.errors}
+    assert named == {"1.specversion", "1.id", "1.source", "1.type"}
 
 
 def test_a_batch_has_its_limit() -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pika
+from pika.adapters.utils.connection_workflow import AMQPConnectorException
 from pika.exceptions import AMQPError, NackError, UnroutableError
 
 from datapunk.errors import ConfigurationError, UnavailableError
@@ -23,6 +24,8 @@ CONNECT_TIMEOUT = 2.0
 _HEARTBEAT = 5
 _MAX_AGE = 900.0
 _PAUSE_AFTER_FAILURE = 2.0
+_FAILURES = (AMQPError, AMQPConnectorException, OSError)
+"""What the driver raises when the broker is gone; a handshake without an answer has a class apart."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +65,7 @@ def parameters(url: str) -> Any:
     """
     try:
         found = pika.URLParameters(url)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, IndexError) as error:
         raise ConfigurationError("AMQP_URL is not an AMQP URL.") from error
     found.heartbeat = _HEARTBEAT
     found.socket_timeout = CONNECT_TIMEOUT
@@ -122,7 +125,7 @@ def discard() -> None:
     if held is not None:
         try:
             held.connection.close()
-        except AMQPError:  # it is gone either way
+        except _FAILURES:  # it is gone either way
             return
 
 
@@ -144,7 +147,7 @@ def _channel() -> Any:
         raise UnavailableError(DEPENDENCY)
     try:
         connection = pika.BlockingConnection(parameters(settings().amqp()))
-    except (AMQPError, OSError):
+    except _FAILURES:
         _state.not_before = time.monotonic() + _PAUSE_AFTER_FAILURE
         raise
     opened = connection.channel()
@@ -157,7 +160,7 @@ def _alive(held: _Held) -> bool:
     """Read what has arrived meanwhile, such as the broker's farewell to a frozen environment."""
     try:
         held.connection.process_data_events(0)
-    except (AMQPError, OSError):
+    except _FAILURES:
         return False
     return bool(held.connection.is_open and held.channel.is_open)
 
@@ -187,6 +190,6 @@ def _failures() -> Iterator[None]:
         ) from error
     except NackError as error:
         raise UnavailableError(DEPENDENCY, "The broker did not take the message.") from error
-    except (AMQPError, OSError) as error:
+    except _FAILURES as error:
         discard()
         raise UnavailableError(DEPENDENCY) from error

@@ -84,7 +84,11 @@ def compile_query(
         "FROM ({inner}) AS rows{after} ORDER BY {order} LIMIT {limit}"
     ).format(
         document=_document(query.outputs, as_texts=as_texts),
-        keys=sql.SQL(", ").join(_key_name(place) for place in range(len(keys))),
+        # As texts: a decimal that became a JSON number would come back as another one, and the next page
+        # would begin at the wrong row.
+        keys=sql.SQL(", ").join(
+            sql.SQL("{}::text").format(_key_name(place)) for place in range(len(keys))
+        ),
         inner=inner,
         after=after,
         order=sql.SQL(", ").join(_direction(place, item) for place, item in enumerate(query.order))

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 from urllib.parse import unquote
 
 import orjson
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from datapunk.errors import FieldError, InvalidInputError, MalformedRequestError
-from datapunk.events import BATCH, STRUCTURED, CloudEvent
+from datapunk.events import BATCH, STRUCTURED, CloudEvent, Text
 from datapunk.problems import field_errors
 
 MAX_BATCH = 1000
 _BINARY_PREFIX = "ce-"
+
+
+class ReceivedEvent(CloudEvent):
+    """An event from outside: what the platform would fill in for its own must be there."""
+
+    specversion: Literal["1.0"]
+    id: Text
 
 
 class Accepted(BaseModel):
@@ -25,7 +32,9 @@ class Accepted(BaseModel):
     ids: list[str]
 
 
-def read_events(media_type: str, content: bytes, headers: Mapping[str, str]) -> list[CloudEvent]:
+def read_events(
+    media_type: str, content: bytes, headers: Mapping[str, str]
+) -> Sequence[CloudEvent]:
     """Return the events of a request: structured, batch, or binary (`ce-` headers).
 
     `application/json` with `ce-` headers is binary mode; without them an object is taken as one
@@ -45,16 +54,16 @@ def read_events(media_type: str, content: bytes, headers: Mapping[str, str]) -> 
     return _batch(content) if content.lstrip()[:1] == b"[" else [_validated(content)]
 
 
-def _validated(content: bytes) -> CloudEvent:
+def _validated(content: bytes) -> ReceivedEvent:
     try:
-        return CloudEvent.model_validate_json(content)
+        return ReceivedEvent.model_validate_json(content)
     except ValidationError as error:
         raise _refused(error) from None
 
 
-def _batch(content: bytes) -> list[CloudEvent]:
+def _batch(content: bytes) -> Sequence[ReceivedEvent]:
     try:
-        events = TypeAdapter(list[CloudEvent]).validate_json(content)
+        events = TypeAdapter(list[ReceivedEvent]).validate_json(content)
     except ValidationError as error:
         raise _refused(error) from None
     if len(events) > MAX_BATCH:
@@ -65,7 +74,7 @@ def _batch(content: bytes) -> list[CloudEvent]:
     return events
 
 
-def _binary(attributes: dict[str, str], media_type: str, content: bytes) -> CloudEvent:
+def _binary(attributes: dict[str, str], media_type: str, content: bytes) -> ReceivedEvent:
     document: dict[str, Any] = {**attributes, "datacontenttype": media_type}
     if media_type == "application/json":
         try:
@@ -75,7 +84,7 @@ def _binary(attributes: dict[str, str], media_type: str, content: bytes) -> Clou
     else:
         document["data_base64"] = base64.b64encode(content).decode()
     try:
-        return CloudEvent.model_validate(document)
+        return ReceivedEvent.model_validate(document)
     except ValidationError as error:
         raise _refused(error) from None
 

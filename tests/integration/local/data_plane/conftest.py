@@ -9,8 +9,6 @@ from typing import Any
 import pytest
 
 from infrastructure.local.paths import Paths, default_paths
-from infrastructure.local.progress import Progress
-from infrastructure.local.services import install_programs
 from infrastructure.local.services.rabbitmq import RabbitMQ
 from tests.integration.local.data_plane.plane import Plane
 
@@ -47,8 +45,6 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQ]:
     """Return a private RabbitMQ for the tests of its event source."""
     paths = Paths(state=tmp_path_factory.mktemp("broker"), programs=default_paths().programs)
     paths.create()
-    progress = Progress()
-    install_programs(paths, progress, {})
     node = RabbitMQ(paths, {})
     try:
         node.start()

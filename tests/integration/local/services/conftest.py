@@ -18,12 +18,7 @@ import redis
 from infrastructure.local.paths import PROJECT, Paths, default_paths
 from infrastructure.local.processes import command_line, running_processes
 from infrastructure.local.progress import Progress
-from infrastructure.local.services import (
-    install_programs,
-    local_services,
-    start_services,
-    stop_services,
-)
+from infrastructure.local.services import local_services, start_services, stop_services
 from infrastructure.local.services.programs import Programs, require_programs
 from infrastructure.local.services.service import Service, ServiceState
 
@@ -92,11 +87,8 @@ class Instance:
 
 @pytest.fixture(scope="session")
 def programs() -> Programs:
-    """Return the server programs, installed when they are not there."""
-    paths = default_paths()
-    with Progress() as progress:
-        install_programs(paths, progress, {})
-    return require_programs(paths, {})
+    """Return the server programs, which `make test` installs before: tests download nothing."""
+    return require_programs(default_paths(), {})
 
 
 @pytest.fixture(scope="module")

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
 from infrastructure.local.paths import Paths, default_paths
 from infrastructure.local.progress import Progress
-from infrastructure.local.services import (
-    install_programs,
-    local_services,
-    start_services,
-    stop_services,
-)
+from infrastructure.local.services import local_services, start_services, stop_services
 from infrastructure.local.state import launcher_lock
 
 
@@ -21,9 +15,8 @@ def main(command: str, state: str) -> None:
     """Bring the three services of an instance up or down."""
     paths = Paths(state=Path(state), programs=default_paths().programs)
     with Progress() as progress, launcher_lock(paths):
-        services = local_services(paths, os.environ)
+        services = local_services(paths, {})
         if command == "up":
-            install_programs(paths, progress)
             start_services(services, progress)
         else:
             stop_services(services, progress)

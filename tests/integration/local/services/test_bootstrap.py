@@ -1,4 +1,4 @@
-"""The bootstrap as the Makefile calls it, in a copy of the project."""
+"""The bootstrap as the Makefile calls it, in a copy of the project, from what `make test` has fetched."""
 
 from __future__ import annotations
 
@@ -10,16 +10,28 @@ from pathlib import Path
 
 import pytest
 
-from infrastructure.local.bootstrap import base_python
+from infrastructure.local.bootstrap import UV_VERSION, BootstrapError, base_python, find_uv
 from infrastructure.local.paths import PROJECT
 
 FILES = ("pyproject.toml", "uv.lock", "infrastructure/local/bootstrap.py")
 PROBE = "import psycopg, redis, pika, boto3"
 SECONDS = 300
+NOTHING_LISTENS = "http://127.0.0.1:9/simple"
+TOOLS = PROJECT / ".datapunk/tools"
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Path:
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a clone that finds the project's uv in its own place."""
+    with monkeypatch.context() as offline:
+        offline.setenv("PIP_INDEX_URL", NOTHING_LISTENS)
+        try:
+            uv = find_uv(TOOLS)
+        except BootstrapError:
+            pytest.fail("uv is missing here: `make test` brings it before the tests")
+    tools = tmp_path / "clone" / TOOLS.relative_to(PROJECT)
+    tools.mkdir(parents=True)
+    (tools / f"uv-{'.'.join(map(str, UV_VERSION))}").symlink_to(uv)
     for name in FILES:
         target = tmp_path / "clone" / name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -30,10 +42,14 @@ def project(tmp_path: Path) -> Path:
 
 
 def bootstrap(project: Path, *arguments: str) -> subprocess.Popen[str]:
-    """Start it with the machine's Python; what was fetched before comes from the cache."""
+    """Start it with the machine's Python; everything comes from the cache, nothing from an index.
+
+    A cache that was emptied since is filled again when `.venv` and `.datapunk/venvs` are removed and
+    `make test` is run.
+    """
     return subprocess.Popen(
         [base_python(), str(project / "infrastructure/local/bootstrap.py"), *arguments],
-        env={"UV_CACHE_DIR": str(PROJECT / ".datapunk/cache/uv"), **os.environ},
+        env={"UV_CACHE_DIR": str(PROJECT / ".datapunk/cache/uv"), **os.environ, "UV_OFFLINE": "1"},
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
@@ -99,14 +115,15 @@ def test_killed_and_contended_calls_end_in_a_good_environment(project: Path) -> 
 
 
 def test_an_index_that_does_not_answer_is_named(project: Path) -> None:
-    # Given
+    # Given: a machine without uv
+    shutil.rmtree(project / TOOLS.relative_to(PROJECT))
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "UV_"))
     }
     # When
     answer = subprocess.run(
         [base_python(), str(project / "infrastructure/local/bootstrap.py")],
-        env={**environment, "PATH": "/usr/bin:/bin", "PIP_INDEX_URL": "http://127.0.0.1:9/simple"},
+        env={**environment, "PATH": str(project), "PIP_INDEX_URL": NOTHING_LISTENS},
         capture_output=True,
         text=True,
         check=False,
@@ -114,6 +131,6 @@ def test_an_index_that_does_not_answer_is_named(project: Path) -> None:
     )
     # Then
     assert answer.returncode == 1
-    assert "http://127.0.0.1:9/simple" in answer.stderr
+    assert NOTHING_LISTENS in answer.stderr
     assert "PIP_INDEX_URL" in answer.stderr
     assert "Traceback" not in answer.stderr

@@ -13,7 +13,7 @@ import pytest
 
 from infrastructure.local.ports import is_free
 from infrastructure.local.processes import running_processes
-from infrastructure.local.services.service import ServiceState
+from infrastructure.local.services.service import ServiceError, ServiceState
 from infrastructure.local.state import read_json
 from tests.integration.local.services.conftest import Instance
 
@@ -92,6 +92,42 @@ def test_hard_ended_services_come_back_with_their_data(shared: Instance) -> None
     # Then
     assert all(shared.pid(name) != pid for name, pid in pids.items())
     assert read_everywhere(shared) == ("kept", "kept", "kept")
+
+
+def test_servers_that_die_just_after_they_were_found_running_are_started_again(
+    shared: Instance,
+) -> None:
+    # Given: a start that has nothing to do
+    shared.up()
+    pids = {service.name: shared.pid(service.name) for service in shared.services}
+    for service in shared.services:
+        service.start()
+    # When
+    for service in shared.services:
+        shared.end_hard(service.name)
+    for service in shared.services:
+        service.wait_ready(60)
+    # Then
+    assert all(shared.pid(name) != pid for name, pid in pids.items())
+
+
+def test_a_server_that_dies_again_is_not_started_forever(shared: Instance) -> None:
+    # Given: an append-only file that Redis refuses to load
+    shared.up()
+    service = shared.service("redis")
+    service.stop()
+    manifest = shared.paths.data / "redis" / "appendonlydir" / "appendonly.aof.manifest"
+    kept = manifest.read_text()
+    manifest.write_text("nonsense\n")
+    try:
+        # When
+        service.start()
+        # Then
+        with pytest.raises(ServiceError, match=r"redis ended while starting; .*redis\.log"):
+            service.wait_ready(30)
+    finally:
+        manifest.write_text(kept)
+    assert service.status().state is ServiceState.DOWN
 
 
 def test_the_port_mapper_of_a_hard_ended_node_is_replaced(shared: Instance) -> None:

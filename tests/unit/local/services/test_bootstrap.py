@@ -32,8 +32,13 @@ def wheel() -> bytes:
 
 @pytest.fixture
 def index(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], str]]:
-    """Serve a package index that wants an account; its page has the given link to the wheel."""
-    pages: dict[str, bytes] = {f"/deep/files/{WHEEL}": wheel()}
+    """Serve a package index that wants an account; its page has the given link to the wheel.
+
+    Below `/deep/files/shaky/` the first download breaks off.
+    """
+    places = (f"/deep/files/{WHEEL}", f"/deep/files/shaky/{WHEEL}")
+    pages: dict[str, bytes] = dict.fromkeys(places, wheel())
+    broken_off: list[str] = []
     expected = f"Basic {base64.b64encode(b'me:secret').decode()}"
 
     class Handler(BaseHTTPRequestHandler):
@@ -41,16 +46,21 @@ def index(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], str]]:
             allowed = self.headers.get("Authorization") == expected or "/files/" in self.path
             content = pages.get(urllib.parse.unquote(self.path)) if allowed else None
             self.send_response(200 if content else 404)
+            self.send_header("Content-Length", str(len(content or b"")))
             self.end_headers()
+            if content and "/shaky/" in self.path and not broken_off:
+                broken_off.append(self.path)
+                content = content[:50]
             self.wfile.write(content or b"")
 
         def log_message(self, *_: object) -> None:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         host = f"127.0.0.1:{server.server_port}"
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
         monkeypatch.setenv("PIP_INDEX_URL", f"http://me:secret@{host}/deep/simple/")
 
         def offer(link: str) -> str:
@@ -83,6 +93,25 @@ def test_uv_is_fetched_whatever_way_the_index_links(
     answer = subprocess.run([str(target)], capture_output=True, check=True, timeout=10)
     assert answer.stdout == b"uv 999.0.0\n"
     assert list(target.parent.iterdir()) == [target]
+
+
+def test_a_machine_without_uv_gets_the_pinned_one(
+    index: Callable[[str], str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    # Given
+    index(f"../../files/shaky/{WHEEL}")
+    digest = hashlib.sha256(wheel()).hexdigest()
+    pins = dict.fromkeys(bootstrap.UV_WHEELS, (WHEEL, digest))
+    monkeypatch.setattr(bootstrap, "UV_WHEELS", pins)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    # When
+    found = find_uv(tmp_path / "tools")
+    # Then
+    assert found.is_relative_to(tmp_path / "tools")
+    assert found.read_bytes() == PROGRAM
+    # When, Then: the second time it is there, and nobody is asked
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
+    assert find_uv(tmp_path / "tools") == found
 
 
 def test_another_file_than_the_pinned_one_is_refused(

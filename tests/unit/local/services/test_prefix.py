@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import tarfile
 from pathlib import Path
 
@@ -14,29 +13,7 @@ from infrastructure.local.services.prefix import (
     remove_leftovers,
     unpack,
 )
-
-
-def deb(*members: tuple[tarfile.TarInfo, bytes]) -> bytes:
-    """Return a package with these members, as dpkg-deb writes it."""
-    data = io.BytesIO()
-    with tarfile.open(fileobj=data, mode="w:xz") as archive:
-        for info, content in members:
-            info.size = len(content)
-            archive.addfile(info, io.BytesIO(content))
-    parts = [("debian-binary", b"2.0\n"), ("data.tar.xz", data.getvalue())]
-    raw = b"!<arch>\n"
-    for name, content in parts:
-        header = f"{name:<16}{0:<12}{0:<6}{0:<6}{'100644':<8}{len(content):<10}`\n"
-        raw += header.encode() + content + b"\n" * (len(content) % 2)
-    return raw
-
-
-def member(
-    name: str, content: bytes = b"", *, kind: bytes = tarfile.REGTYPE, link: str = ""
-) -> tuple[tarfile.TarInfo, bytes]:
-    info = tarfile.TarInfo(name)
-    info.type, info.linkname, info.mode = kind, link, 0o644
-    return info, content
+from tests.support.debian import deb, member
 
 
 def test_files_and_links_land_below_usr_without_documentation(tmp_path: Path) -> None:

@@ -1,0 +1,170 @@
+"""One shape for every failure of every route (RFC 9457), and what each answer carries beside it.
+
+`application/problem+json` with `type, title, status, detail, instance, code, action, trace_id, errors[]`;
+`X-Correlation-Id` and `traceparent`; `Retry-After` where coming back may help; nothing of the inside.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from typing import Any
+
+import pytest
+from datapunk.errors import error_classes
+from datapunk.telemetry import logger
+
+from tests.support.invoking import Answer, Invoker, answer
+from tests.support.samples import http_event, load_sample, operations
+
+HTTP = [operation for operation in operations() if "httpMethod" in load_sample(operation)]
+NEED_DATABASE = [o for o in HTTP if o.startswith(("lake.", "stream.list")) and "health" not in o]
+CODES = {cls.code: cls.status for cls in error_classes()}
+MEMBERS = {"type", "title", "status", "detail", "instance", "code", "action", "trace_id", "errors"}
+INSIDE = ("Traceback", "psycopg", "pika", "datapunk.", "SELECT", "127.0.0.1", "nobody", ".py")
+
+pytestmark = pytest.mark.usefixtures("no_services")
+
+
+@pytest.fixture
+def no_services(environment: None, no_broker: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let functions find nobody anywhere."""
+    monkeypatch.setenv("DATABASE_URL", "postgresql://nobody:nothing@127.0.0.1:1/none")
+    monkeypatch.setenv("REDIS_URL", "redis://:nothing@127.0.0.1:1/0")
+
+
+def assert_problem(found: Answer, path: str) -> None:
+    assert found.headers["content-type"] == "application/problem+json"
+    document = found.json
+    assert set(document) >= MEMBERS
+    assert document["status"] == found.status == CODES[document["code"]]
+    assert document["type"] == f"urn:datapunk:error:{document['code']}"
+    assert document["instance"] == path
+    assert document["detail"]
+    assert document["action"]
+    for item in document["errors"]:
+        assert set(item) == {"field", "message", "code"}
+    assert [word for word in INSIDE if word in json.dumps({**document, "instance": ""})] == []
+    assert ("retry-after" in found.headers) is (found.status in (429, 503))
+
+
+def assert_carried(found: Answer) -> None:
+    assert re.fullmatch(r"00-[0-9a-f]{32}-[0-9a-f]{16}-01", found.headers["traceparent"])
+    assert found.headers["x-correlation-id"]
+
+
+@pytest.mark.parametrize("operation", HTTP)
+def test_every_answer_carries_correlation_and_trace(operation: str, invoke: Invoker) -> None:
+    # Given / When
+    found = invoke(operation, headers={"X-Correlation-Id": "order-1"})
+    # Then
+    assert_carried(found)
+    assert found.headers["x-correlation-id"] == "order-1"
+    if found.status >= 400 and "health" not in operation:
+        assert_problem(found, load_sample(operation)["path"])
+
+
+@pytest.mark.parametrize("operation", HTTP)
+def test_a_route_that_is_none(operation: str) -> None:
+    # Given
+    event = {**http_event(operation), "path": "/v1/nothing/here", "resource": "/{proxy+}"}
+    # When
+    found = answer(operation, event)
+    # Then
+    assert found.status == 404
+    assert_problem(found, "/v1/nothing/here")
+    assert_carried(found)
+
+
+@pytest.mark.parametrize("operation", HTTP)
+@pytest.mark.parametrize("method", ["PATCH", "DELETE", "TRACE", ""])
+def test_a_method_that_is_none(operation: str, method: str) -> None:
+    # Given
+    event = {**http_event(operation), "httpMethod": method}
+    # When
+    found = answer(operation, event)
+    # Then
+    assert found.status == 404
+    assert_problem(found, event["path"])
+
+
+@pytest.mark.parametrize("operation", NEED_DATABASE)
+def test_a_database_that_is_gone(operation: str, invoke: Invoker) -> None:
+    # Given / When
+    found = invoke(operation)
+    # Then
+    assert (found.status, found.json["dependency"]) == (503, "postgresql")
+    assert_problem(found, load_sample(operation)["path"])
+
+
+@pytest.mark.parametrize("operation", NEED_DATABASE)
+def test_a_setting_that_is_missing(
+    operation: str, invoke: Invoker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given
+    monkeypatch.delenv("DATABASE_URL")
+    # When
+    found = invoke(operation)
+    # Then
+    assert (found.status, found.json["code"]) == (500, "configuration")
+    assert_problem(found, load_sample(operation)["path"])
+
+
+@pytest.mark.parametrize("operation", NEED_DATABASE)
+def test_no_time_left(operation: str, invoke: Invoker) -> None:
+    # Given / When
+    found = invoke(operation, seconds=0.1)
+    # Then
+    assert (found.status, found.json["code"]) == (504, "deadline_exceeded")
+    assert_problem(found, load_sample(operation)["path"])
+
+
+@pytest.mark.parametrize("operation", HTTP)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"body": "not base64!", "isBase64Encoded": True},
+        {"multiValueHeaders": None, "headers": None},
+        {"requestContext": None},
+        {"requestContext": {"authorizer": {"principalId": 5, "tenant": 7, "roles": None}}},
+        {"queryStringParameters": None, "multiValueQueryStringParameters": None},
+        {"multiValueQueryStringParameters": {"limit": ["1", "2"], "cursor": ["", ""]}},
+    ],
+)
+def test_any_request_gets_an_answer(operation: str, changes: dict[str, Any]) -> None:
+    # Given
+    event = {**http_event(operation), **changes}
+    # When
+    found = answer(operation, event)
+    # Then
+    assert_carried(found)
+    if found.status >= 400 and "health" not in operation:
+        assert_problem(found, event["path"])
+    assert found.status != 500
+
+
+@pytest.mark.parametrize("operation", HTTP)
+def test_logs_give_no_credentials_away(
+    operation: str,
+    invoke: Invoker,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    # Given
+    planted = "planted-password"
+    for name, scheme in {"DATABASE": "postgresql", "REDIS": "redis", "AMQP": "amqp"}.items():
+        monkeypatch.setenv(f"{name}_URL", f"{scheme}://user:{planted}@127.0.0.1:1/0")
+    written = io.StringIO()
+    stream = logger().handlers[0].setStream(written)  # type: ignore[attr-defined]
+    # When
+    try:
+        with caplog.at_level("DEBUG"):
+            invoke(operation)
+    finally:
+        logger().handlers[0].setStream(stream)  # type: ignore[attr-defined]
+    # Then
+    logged = written.getvalue() + caplog.text + "".join(capsys.readouterr())
+    assert f'"operation":"{operation}"' in logged
+    assert planted not in logged

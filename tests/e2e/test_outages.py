@@ -1,0 +1,230 @@
+"""PostgreSQL or RabbitMQ away for a while: clear answers meanwhile, nothing lost, nothing restarted."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+
+from tests.e2e.clone import Clone, eventually, kill
+from tests.e2e.processes import processes_of
+from tests.e2e.web import CLOUD_EVENT, Answer, assert_problem
+
+DATASETS = "/v1/lake/datasets"
+RECORDS = f"{DATASETS}/kept/records"
+EVENTS = "/v1/stream/events"
+BOUND_SECONDS = 6.0
+"""Twice the three seconds that are promised: other work of this machine may slow the answer."""
+UNAVAILABLE = frozenset({"dependency"})
+
+
+@pytest.fixture(autouse=True)
+def undisturbed(vandal: Clone) -> Iterator[None]:
+    """Check that no test of this file made anything but the stopped service start anew."""
+    before = vandal.pids()
+    yield
+    after = vandal.pids()
+    assert {name: after[name] for name in ("aws", "api", "redis")} == {
+        name: before[name] for name in ("aws", "api", "redis")
+    }
+
+
+def insert(clone: Clone) -> str:
+    """Insert a row of its own and return the id of its event."""
+    answer = clone.api.post(RECORDS, [{"id": uuid.uuid4().hex}])
+    assert answer.status == 201, answer.body
+    return str(answer.json()["event_id"])
+
+
+def stored(clone: Clone, *ids: str) -> bool:
+    """Tell whether all these events are in the event store, each once."""
+    answer = clone.api.get(f"{EVENTS}?subject=kept&limit=1000")
+    assert answer.status == 200, answer.body
+    found = [event["id"] for event in answer.json()["items"]]
+    return all(found.count(event) == 1 for event in ids)
+
+
+def invoke(clone: Clone, function: str) -> Any:
+    """Invoke a function as any AWS client does."""
+    client = boto3.client(
+        "lambda",
+        endpoint_url=clone.endpoints["invoke"],
+        region_name="us-east-1",
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+        config=Config(retries={"total_max_attempts": 1}),
+    )
+    answer = client.invoke(FunctionName=f"datapunk-local-{function}", Payload=b"{}")
+    payload = json.loads(answer["Payload"].read())
+    assert "FunctionError" not in answer, payload
+    return payload
+
+
+def test_inserts_go_on_without_the_broker_and_the_relay_brings_their_events(vandal: Clone) -> None:
+    # Given
+    warm = insert(vandal)
+    eventually(lambda: stored(vandal, warm))
+    vandal.service("rabbitmq").stop()
+    # When
+    meanwhile = [insert(vandal) for _ in range(3)]
+    refused = vandal.api.post(
+        EVENTS,
+        {"specversion": "1.0", "id": "1", "source": "/outage", "type": "outage.test"},
+        CLOUD_EVENT,
+    )
+    health = vandal.api.get("/v1/stream/health/ready")
+    still = vandal.api.get("/v1/lake/health/ready")
+    missing = stored(vandal, meanwhile[0])
+    vandal.restart("rabbitmq")
+    relayed = invoke(vandal, "stream-relay_outbox")
+    # Then
+    problem = assert_problem(refused, 503, extra=UNAVAILABLE)
+    assert problem["dependency"] == "rabbitmq"
+    assert int(refused.headers["retry-after"]) > 0
+    assert (health.status, health.json()["status"]) == (503, "down")
+    assert (still.status, still.json()["status"]) == (200, "up")
+    assert not missing
+    assert relayed["waiting"] == 0
+    eventually(lambda: stored(vandal, *meanwhile))
+    assert vandal.api.get("/v1/stream/health/ready").json()["status"] == "up"
+
+
+def test_the_next_insert_brings_what_waits(vandal: Clone) -> None:
+    # Given
+    vandal.service("rabbitmq").stop()
+    waiting = insert(vandal)
+    # When
+    vandal.restart("rabbitmq")
+    after = insert(vandal)
+    # Then
+    eventually(lambda: stored(vandal, waiting, after), seconds=75)
+
+
+def test_a_broker_that_hangs_refuses_no_insert(vandal: Clone) -> None:
+    # Given
+    for pid, line in processes_of(vandal.folder).items():
+        if "fork_server" in line:  # so that no environment has a connection yet
+            kill(pid)
+    eventually(lambda: vandal.api.get(RECORDS).status == 200)
+    broker = vandal.pids()["rabbitmq"]
+    kill(broker, signal.SIGSTOP)
+    # When
+    try:
+        event = insert(vandal)
+    finally:
+        kill(broker, signal.SIGCONT)
+    # Then
+    invoke(vandal, "stream-relay_outbox")
+    eventually(lambda: stored(vandal, event))
+
+
+def requests(clone: Clone, *names: str) -> dict[str, Answer]:
+    """Send requests that need PostgreSQL, all or those named; none may take long."""
+    api, answers = clone.api, {}
+    definition = {"name": "never_made", "columns": [{"name": "id", "type": "text"}]}
+    sent: list[tuple[str, str, Any]] = [
+        ("GET", DATASETS, None),
+        ("GET", f"{DATASETS}/kept", None),
+        ("GET", RECORDS, None),
+        ("GET", EVENTS, None),
+        ("POST", DATASETS, definition),
+        ("POST", RECORDS, [{"id": "never"}]),
+    ]
+    for method, path, body in sent:
+        if names and f"{method} {path}" not in names:
+            continue
+        started = time.monotonic()
+        answers[f"{method} {path}"] = api.call(method, path, body)
+        elapsed = time.monotonic() - started
+        sys.stdout.write(f"{method} {path}: {elapsed:.2f} s\n")
+        assert elapsed < BOUND_SECONDS, (method, path)
+    return answers
+
+
+def assert_unavailable(answers: dict[str, Answer]) -> None:
+    """Assert that each says who is away and when to come back."""
+    for answer in answers.values():
+        problem = assert_problem(answer, 503, extra=UNAVAILABLE)
+        assert problem["dependency"] == "postgresql"
+        assert int(answer.headers["retry-after"]) > 0
+
+
+def assert_recovered(clone: Clone, rows: Any) -> None:
+    """Assert that all operations work and that nothing of the outage was written."""
+    assert clone.api.get(f"{RECORDS}?limit=10000").json() == rows
+    assert clone.api.get(f"{DATASETS}/never_made").status == 404
+    event = insert(clone)
+    eventually(lambda: stored(clone, event))
+
+
+def test_without_postgresql_requests_get_503_and_recover(vandal: Clone) -> None:
+    # Given
+    insert(vandal)
+    rows = vandal.api.get(f"{RECORDS}?limit=10000").json()
+    vandal.service("postgres").stop()
+    # When
+    answers = requests(vandal)
+    again = requests(vandal)
+    live = vandal.api.get("/v1/lake/health/live")
+    health = vandal.api.get("/v1/lake/health/ready")
+    accepted = vandal.api.post(
+        EVENTS,
+        {
+            "specversion": "1.0",
+            "id": uuid.uuid4().hex,
+            "source": "/outage",
+            "type": "outage.test",
+            "subject": "kept",
+        },
+        CLOUD_EVENT,
+    )
+    vandal.restart("postgres")
+    # Then
+    assert_unavailable(answers)
+    assert_unavailable(again)
+    assert live.status == 200
+    assert (health.status, health.json()["status"]) == (503, "down")
+    assert_recovered(vandal, rows)
+    assert accepted.status == 202
+    eventually(lambda: stored(vandal, accepted.json()["ids"][0]))
+
+
+def test_a_postgresql_that_hangs_is_as_good_as_none(vandal: Clone) -> None:
+    # Given
+    insert(vandal)
+    rows = vandal.api.get(f"{RECORDS}?limit=10000").json()
+    time.sleep(1.1)  # warm connections younger than this are used without being asked first
+    servers = [pid for pid, line in processes_of(vandal.folder).items() if "postgres" in line]
+    # When
+    for pid in servers:
+        kill(pid, signal.SIGSTOP)
+    try:
+        answers = requests(vandal, f"GET {RECORDS}", f"POST {RECORDS}")
+    finally:
+        for pid in servers:
+            kill(pid, signal.SIGCONT)
+    # Then
+    assert_unavailable(answers)
+    assert_recovered(vandal, rows)
+
+
+def test_connections_cut_by_the_server_are_replaced(vandal: Clone) -> None:
+    # Given
+    insert(vandal)
+    servers = [pid for pid, line in processes_of(vandal.folder).items() if " idle" in line]
+    # When
+    for pid in servers:
+        kill(pid, signal.SIGTERM)
+    eventually(lambda: not set(servers) & set(processes_of(vandal.folder)))
+    answers = [vandal.api.get(RECORDS), vandal.api.get(EVENTS), vandal.api.get(DATASETS)]
+    # Then
+    assert servers
+    assert [answer.status for answer in answers] == [200, 200, 200]

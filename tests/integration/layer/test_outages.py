@@ -1,0 +1,151 @@
+"""Services that stop, hang or come back: what callers see, and that nothing is lost."""
+
+from __future__ import annotations
+
+import json
+import time
+from urllib.parse import quote
+
+import psycopg
+import pytest
+from datapunk.broker import connection as broker_connection
+
+from tests.support.invoking import Answer, Invoker
+from tests.support.services import Broker, Instance, eventually
+
+pytestmark = pytest.mark.timeout(180)
+
+
+def _assert_unavailable(answer: Answer, dependency: str) -> None:
+    assert answer.status == 503, answer.body
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert int(answer.headers["retry-after"]) > 0
+    assert answer.json["dependency"] == dependency
+
+
+def test_without_postgresql_requests_are_unavailable_and_recover(
+    fragile: Instance, invoke: Invoker
+) -> None:
+    # Given
+    invoke("lake.create_dataset")
+    operations = ["lake.get_dataset", "lake.list_datasets", "lake.insert_records"]
+    # When
+    with fragile.without("postgres"):
+        answers = [invoke(operation) for operation in [*operations, "stream.list_events"]]
+    # Then
+    for answer in answers:
+        _assert_unavailable(answer, "postgresql")
+    assert invoke("lake.get_dataset").status == 200
+    assert invoke("lake.insert_records").status == 201
+
+
+def test_a_postgresql_that_hangs_is_unavailable_in_time(fragile: Instance, invoke: Invoker) -> None:
+    # Given a connection that was idle long enough to be doubted
+    invoke("lake.create_dataset")
+    time.sleep(1.1)
+    # When
+    started = time.monotonic()
+    with fragile.frozen("postgres"):
+        answer = invoke("lake.get_dataset")
+        seconds = time.monotonic() - started
+    # Then
+    _assert_unavailable(answer, "postgresql")
+    assert seconds < 15, "the caller was kept waiting until the function's end"
+    assert invoke("lake.get_dataset").status == 200
+
+
+def test_a_session_that_was_ended_between_requests_is_replaced(
+    database: str, instance: Instance, invoke: Invoker
+) -> None:
+    # Given
+    invoke("lake.create_dataset")
+    # When
+    with psycopg.connect(instance.superuser_url, autocommit=True) as server:
+        ended = server.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s",
+            (database.rpartition("/")[2],),
+        ).fetchall()
+    answer = invoke("lake.get_dataset")
+    # Then
+    assert ended == [(True,)]
+    assert answer.status == 200
+
+
+def test_without_a_broker_records_are_taken_and_their_event_comes_later(
+    fragile: Instance, fragile_broker: Broker, invoke: Invoker
+) -> None:
+    # Given an environment that holds a connection
+    invoke("lake.create_dataset")
+    assert invoke("stream.publish_event").status == 202
+    # When
+    with fragile.without("rabbitmq"):
+        inserted = invoke("lake.insert_records")
+        published = invoke("stream.publish_event")
+        health = invoke("nexus.check_health")
+    broker_connection.reset()
+    relayed = invoke.sample("stream.relay_outbox")
+    again = invoke.sample("stream.relay_outbox")
+    # Then
+    assert inserted.status == 201
+    _assert_unavailable(published, "rabbitmq")
+    assert [item["status"] for item in health.json["checks"]] == ["up", "up", "down"]
+    assert (relayed["published"], again["published"]) == (1, 0)
+    ((_, before), (_, body)) = fragile_broker.take("stream.store_event")
+    assert json.loads(before)["type"] == "com.example.reading"
+    assert json.loads(body)["id"] == inserted.json["event_id"]
+    assert invoke("nexus.check_health").json["status"] == "up"
+
+
+def test_a_broker_connection_that_was_closed_between_requests_is_replaced(
+    broker: Broker, instance: Instance, invoke: Invoker
+) -> None:
+    # Given
+    assert invoke("stream.publish_event").status == 202
+    host = broker.url.rpartition("/")[2]
+
+    def connections() -> list[str]:
+        found = instance.management("GET", f"/api/vhosts/{host}/connections")
+        return [item["name"] for item in found]
+
+    # When
+    for name in eventually(connections):
+        instance.management("DELETE", f"/api/connections/{quote(name, safe='')}")
+    answer = invoke("stream.publish_event")
+    # Then
+    assert answer.status == 202
+    assert len(broker.take("stream.store_event")) == 2
+
+
+@pytest.mark.parametrize(("service", "check"), [("postgres", "postgresql"), ("redis", "redis")])
+def test_health_names_what_is_gone_and_recovers(
+    fragile: Instance, invoke: Invoker, service: str, check: str
+) -> None:
+    # Given
+    assert invoke("nexus.check_health").json["status"] == "up"
+    # When
+    with fragile.without(service):
+        answer = invoke("nexus.check_health")
+        alive = invoke("nexus.check_health", path={"probe": "live"})
+    broker_connection.reset()
+    # Then
+    assert (answer.status, answer.json["status"]) == (503, "down")
+    assert [item["name"] for item in answer.json["checks"] if item["status"] == "down"] == [check]
+    assert alive.status == 200
+    assert invoke("nexus.check_health").json["status"] == "up"
+
+
+@pytest.mark.parametrize("service", ["postgres", "redis", "rabbitmq"])
+def test_health_answers_in_time_when_a_service_hangs(
+    fragile: Instance, invoke: Invoker, service: str
+) -> None:
+    # Given
+    assert invoke("nexus.check_health").json["status"] == "up"
+    # When
+    started = time.monotonic()
+    with fragile.frozen(service):
+        answer = invoke("nexus.check_health")
+        seconds = time.monotonic() - started
+    broker_connection.reset()
+    # Then
+    assert answer.json["status"] == "down"
+    assert seconds < 15

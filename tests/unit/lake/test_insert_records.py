@@ -1,0 +1,225 @@
+"""lake.insert_records: all rows or none, and an event that tells of them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import psycopg
+import pytest
+
+from tests.support.hostile import METACHARACTERS
+from tests.support.invoking import Invoker
+from tests.unit.lake.conftest import Insert, MakeDataset
+
+OPERATION = "lake.insert_records"
+CSV = "text/csv"
+NDJSON = "application/x-ndjson"
+
+
+def _waiting(database: str) -> list[Any]:
+    """Return the events in the outbox."""
+    with psycopg.connect(database) as connection:
+        rows = connection.execute("SELECT body FROM platform.outbox ORDER BY id").fetchall()
+    return [json.loads(body) for (body,) in rows]
+
+
+def _count(invoke: Invoker, dataset: str) -> int:
+    answer = invoke("lake.query_records", path={"dataset": dataset}, query={"select": "count()"})
+    return int(answer.json["items"][0]["count"])
+
+
+def test_the_sample_is_inserted(database: str, no_broker: None, invoke: Invoker) -> None:
+    # Given
+    invoke("lake.create_dataset")
+    # When
+    answer = invoke(OPERATION)
+    # Then
+    assert (answer.status, answer.json["inserted"]) == (201, 3)
+    (event,) = _waiting(database)
+    assert event["id"] == answer.json["event_id"]
+    assert (event["type"], event["subject"]) == ("lake.records.inserted", "co2_weekly")
+    assert event["data"] == {"dataset": "co2_weekly", "count": 3, "version": 1}
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        ("application/json", '[{"id": 1, "label": "a"}, {"id": 2}]'),
+        (NDJSON, '{"id": 1, "label": "a"}\n{"id": 2}\n'),
+        (CSV, "id,label\n1,a\n2,\n"),
+        ("text/csv; charset=utf-16", "id,label\n1,a\n2,\n".encode("utf-16")),
+        (CSV, 'label,id\r\n"a",1\r\n"",2\r\n'),
+    ],
+)
+def test_every_format_is_taken(
+    make_dataset: MakeDataset, insert: Insert, invoke: Invoker, content_type: str, body: Any
+) -> None:
+    # Given
+    make_dataset("t", id="integer!", label="text")
+    # When
+    answer = insert("t", body, content_type)
+    # Then
+    assert answer.status == 201, answer.body
+    records = invoke("lake.query_records", path={"dataset": "t"}, query={"order": "id"}).json
+    assert records["items"] == [{"id": 1, "label": "a"}, {"id": 2, "label": None}]
+
+
+@pytest.mark.parametrize(("content_type", "body"), [("application/json", "[]"), (CSV, "id\n")])
+def test_no_rows_are_no_event(
+    database: str, make_dataset: MakeDataset, insert: Insert, content_type: str, body: str
+) -> None:
+    # Given
+    make_dataset("t", id="integer")
+    # When
+    answer = insert("t", body, content_type)
+    # Then
+    assert answer.json == {"dataset": "t", "inserted": 0, "event_id": None}
+    assert _waiting(database) == []
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        ("application/json", '[{"id": 3}, {"id": 1}, {"id": 4}]'),
+        (NDJSON, '{"id": 3}\n{"id": 1}'),
+        (CSV, "id\n3\n1\n4\n"),
+    ],
+)
+def test_a_key_that_exists_names_the_row_and_stores_nothing(
+    database: str,
+    make_dataset: MakeDataset,
+    insert: Insert,
+    invoke: Invoker,
+    content_type: str,
+    body: str,
+) -> None:
+    # Given
+    make_dataset("t", key=["id"], id="integer")
+    insert("t", [{"id": 1}])
+    # When
+    answer = insert("t", body, content_type)
+    # Then
+    assert answer.status == 409
+    assert any(field.startswith("records.1") for field in answer.fields)
+    assert _count(invoke, "t") == 1
+    assert len(_waiting(database)) == 1
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body", "status", "field"),
+    [
+        ("application/json", '[{"id": 1}', 400, "body"),
+        (NDJSON, '{"id": 1}\n{', 400, "body"),
+        (CSV, 'id,label\n1,"a', 400, "body"),
+        (CSV, b"id,label\n1,\xff\n", 400, "body"),
+        ("text/csv; charset=nonsense", "id\n1", 400, "body"),
+        (CSV, "", 400, "body"),
+        ("application/json", '{"id": 1}', 422, None),
+        ("application/json", '[{"id": 1}, {"id": "x"}]', 422, "records.1.id"),
+        ("application/json", '[{"id": 1, "nothing": 2}]', 422, "records.0.nothing"),
+        ("application/json", '[{"label": "a"}]', 422, "records.0.id"),
+        ("application/json", '[{"id": null}]', 422, "records.0.id"),
+        ("application/json", '[{"id": 9223372036854775808}]', 422, "records.0.id"),
+        ("application/json", '[{"id": 1, "label": "a\\u0000"}]', 422, "records.0.label"),
+        (CSV, "id,nothing\n1,2\n", 422, "nothing"),
+        (CSV, "label\na\n", 422, "id"),
+        (CSV, "id,label\n1,a\n,b\n", 422, "records.1.id"),
+        (CSV, "id,label\n1,a\n2\n", 422, "records.1"),
+        ("text/plain", "id\n1", 415, "content-type"),
+        ("application/xml", "<a/>", 415, "content-type"),
+        ("", "id\n1", 415, "content-type"),
+    ],
+)
+def test_bad_input_names_the_field_and_stores_nothing(
+    make_dataset: MakeDataset,
+    insert: Insert,
+    invoke: Invoker,
+    content_type: str,
+    body: Any,
+    status: int,
+    field: str | None,
+) -> None:
+    # Given
+    make_dataset("t", id="integer!", label="text")
+    # When
+    answer = insert("t", body, content_type)
+    # Then
+    assert answer.status == status, answer.body
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert field is None or field in answer.fields
+    assert _count(invoke, "t") == 0
+
+
+def test_an_oversized_body(make_dataset: MakeDataset, insert: Insert) -> None:
+    # Given
+    make_dataset("t", label="text")
+    # When
+    answer = insert("t", "label\n" + "x" * (6 * 1024 * 1024), CSV)
+    # Then
+    assert (answer.status, answer.fields) == (413, {"body": "payload_too_large"})
+
+
+def test_an_unknown_dataset(database: str, insert: Insert) -> None:
+    # Given / When
+    answer = insert("nothing_here", [{"id": 1}])
+    # Then
+    assert answer.status == 404
+
+
+def test_a_value_only_the_database_refuses_names_row_and_column(
+    make_dataset: MakeDataset, insert: Insert, invoke: Invoker
+) -> None:
+    # Given the calendars of Python and PostgreSQL agree, but numeric has its end
+    make_dataset("t", id="integer", amount="decimal")
+    rows = [{"id": 1, "amount": "1"}, {"id": 2, "amount": "1e131073"}]
+    # When
+    answer = insert("t", rows)
+    # Then
+    assert answer.status == 422
+    assert "records.1.amount" in answer.fields
+    assert _count(invoke, "t") == 0
+
+
+def test_sql_in_a_value_is_a_value(
+    make_dataset: MakeDataset, insert: Insert, invoke: Invoker
+) -> None:
+    # Given
+    make_dataset("t", label="text!")
+    good = [text for text in METACHARACTERS if "\x00" not in text]
+    # When
+    refused = insert("t", [{"label": "\x00"}])
+    answer = insert("t", [{"label": text} for text in good])
+    # Then
+    assert (refused.status, answer.status) == (422, 201)
+    page = invoke("lake.query_records", path={"dataset": "t"}, query={}).json
+    assert [item["label"] for item in page["items"]] == good
+
+
+def test_sql_in_a_column_name_is_refused(
+    make_dataset: MakeDataset, insert: Insert, invoke: Invoker
+) -> None:
+    # Given
+    make_dataset("t", label="text")
+    for text in METACHARACTERS:
+        # When
+        statuses = {
+            insert("t", [{text: "a"}]).status,
+            insert("t", f"{text}\na\n", CSV).status,
+            insert(text, [{"label": "a"}]).status,
+        }
+        # Then
+        assert statuses <= {400, 404, 422}, text
+    assert _count(invoke, "t") == 0
+
+
+def test_a_large_body_is_copied_whole(
+    make_dataset: MakeDataset, insert: Insert, invoke: Invoker
+) -> None:
+    # Given
+    make_dataset("t", key=["id"], id="integer", ppm="number")
+    body = "id,ppm\n" + "".join(f"{number},{number / 7}\n" for number in range(100_000))
+    # When
+    answer = insert("t", body, CSV)
+    # Then
+    assert answer.json["inserted"] == _count(invoke, "t") == 100_000
