@@ -9,6 +9,7 @@ from pathlib import Path
 import datapunk.broker.connection as broker_connection
 import datapunk.database.connection as database_connection
 import pytest
+import redis
 from datapunk import cache, limits
 from datapunk.keyring.file import FileKeyRing
 from datapunk.settings import settings
@@ -37,6 +38,13 @@ def forget_connections() -> None:
     limits.forget()
 
 
+def forget_counted_requests(url: str) -> None:
+    """Let nobody have sent a request: tests share their callers, and so their rate limits."""
+    with redis.Redis.from_url(url) as server:
+        for key in server.scan_iter("rate:*", count=1000):
+            server.delete(key)
+
+
 @pytest.fixture(scope="session")
 def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
     """Return PostgreSQL, Redis and RabbitMQ that no test may stop."""
@@ -63,6 +71,7 @@ def environment(
 ) -> Iterator[None]:
     """Give functions the settings of the shared services; database and broker are added by others."""
     forget_connections()
+    forget_counted_requests(instance.url("redis"))
     monkeypatch.setenv("KEY_RING", f"file:{key_ring}")
     monkeypatch.setenv("REDIS_URL", instance.url("redis"))
     for name in ("DATABASE_CREDENTIALS", "REDIS_CREDENTIALS", "AMQP_CREDENTIALS"):

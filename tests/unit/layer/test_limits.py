@@ -35,7 +35,7 @@ def fresh() -> Iterator[None]:
 
 @pytest.fixture
 def caller(database: str) -> Caller:
-    """Return a caller nobody has counted yet: databases have names of their own, Redis is shared."""
+    """Return a caller with a name of the test's own, whom nobody has counted yet."""
     return Caller(f"user:{database.rpartition('_')[2]}", "acme")
 
 
