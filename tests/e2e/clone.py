@@ -23,7 +23,10 @@ from tests.e2e.processes import processes_of
 from tests.e2e.web import Web
 
 T = TypeVar("T")
-PARTS = ("template.yaml", "functions", "layers", "infrastructure", "examples", "README.md", "docs")
+PARTS = (
+    *("template.yaml", "functions", "layers", "infrastructure", "examples"),
+    *("Makefile", "README.md", "docs"),
+)
 STEERING = (
     *("DATABASE_URL", "REDIS_URL", "AMQP_URL", "AMQP_MANAGEMENT_URL", "AWS_ENDPOINT_URL"),
     *("DOCKER", "POSTGIS", "DATAPUNK_STATE", "AWS_PROFILE", "PYTHONPATH"),
