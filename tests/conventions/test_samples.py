@@ -9,18 +9,13 @@ import pytest
 
 from tests.support.answers import Answers
 from tests.support.invoking import Invoker, run
-from tests.support.samples import http_event, load_sample, operations
+from tests.support.samples import http_event, http_operations, load_sample, operations
 from tests.support.scenes import USER_ID, set_up
 from tests.support.services import Broker
 
-
-def _has(member: str) -> list[str]:
-    return [operation for operation in operations() if member in load_sample(operation)]
-
-
 AUTHORIZER = "nexus.authorize"
-HTTP = [operation for operation in _has("httpMethod") if operation != AUTHORIZER]
-CUSTOM_RESOURCES = _has("ResponseURL")
+HTTP = http_operations()
+CUSTOM_RESOURCES = [o for o in operations() if "ResponseURL" in load_sample(o)]
 ANSWERS = {
     "nexus.begin_authorization": 302,
     "nexus.begin_federated_sign_in": 303,

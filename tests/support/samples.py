@@ -29,6 +29,16 @@ def load_sample(operation: str) -> dict[str, Any]:
     return sample
 
 
+def http_operations() -> list[str]:
+    """Return every operation that answers requests; an authorizer's event looks like one but is none."""
+    samples = {operation: load_sample(operation) for operation in operations()}
+    return [
+        operation
+        for operation, sample in samples.items()
+        if "httpMethod" in sample and sample.get("type") != "REQUEST"
+    ]
+
+
 def http_event(  # noqa: PLR0913 -- a request has that many parts
     operation: str,
     *,
