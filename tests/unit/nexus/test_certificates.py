@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,10 +15,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from datapunk.database import transaction
 from datapunk.identity import SYSTEM, Caller, caller_from_authorizer
+from datapunk.nexus.api_keys import find_api_key
 from datapunk.nexus.authority import sign_certificate
 from datapunk.nexus.certificates import caller_of_certificate, purge_certificates
 
-from tests.support.invoking import run
+from tests.support.invoking import Invoker, run
 from tests.support.oauth import cookie_of
 from tests.support.people import rows
 from tests.support.samples import load_sample
@@ -176,6 +178,28 @@ def test_scopes_are_those_of_now() -> None:
     certificate_of(admin, scopes=["read"])
     # Then
     assert caller_of_certificate(presented(old["certificate"])) == BILLING
+
+
+def test_a_service_issues_itself_an_api_key_as_its_backup_and_the_trail_says_so(
+    invoke: Invoker,
+) -> None:
+    # Given
+    certificate_of(administrator())
+    itself: dict[str, Any] = {"tenant": "public", "principal": BILLING.principal, "scopes": "read"}
+    # When
+    issued = invoke(
+        "nexus.issue_api_key", body={"name": "Backup", "scopes": ["read"]}, **itself
+    ).json
+    # Then
+    found = find_api_key(issued["key"])
+    assert found == replace(BILLING, actors=(f"key:{issued['id']}",))
+    trail = rows("SELECT principal FROM nexus.audit WHERE action = 'nexus.issue_api_key'")
+    assert trail == [{"principal": BILLING.principal}]
+    # When the service is gone
+    with transaction(SYSTEM) as tx:
+        tx.execute("DELETE FROM nexus.workloads")
+    # Then
+    assert find_api_key(issued["key"]) is None
 
 
 def test_expired_certificates_are_forgotten() -> None:

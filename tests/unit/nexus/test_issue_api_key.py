@@ -121,12 +121,12 @@ def test_no_key_is_issued_through_a_key_or_a_service(actor: str) -> None:
     assert rows("SELECT FROM nexus.api_keys") == []
 
 
-def test_services_and_others_have_no_keys(invoke: Invoker) -> None:
+def test_others_have_no_keys(invoke: Invoker) -> None:
     # Given
-    service: dict[str, Any] = {"tenant": "public", "principal": "service:billing", "scopes": "read"}
+    robot: dict[str, Any] = {"tenant": "public", "principal": "robot:billing", "scopes": "read"}
     body = {"name": "Loader", "scopes": ["read"]}
     # When / Then
-    assert invoke("nexus.issue_api_key", body=body, **service).status == 403
+    assert invoke("nexus.issue_api_key", body=body, **robot).status == 403
 
 
 def test_an_owner_has_fifty_live_keys(invoke: Invoker) -> None:

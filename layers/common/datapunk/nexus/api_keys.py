@@ -26,6 +26,7 @@ from datapunk.errors import ConflictError, FieldError, ForbiddenError, NotFoundE
 from datapunk.identity import SYSTEM, Caller
 from datapunk.nexus.oauth.clients import client_caller, find_client
 from datapunk.nexus.users import Name, find_caller, user_id_of
+from datapunk.nexus.workloads import workload_caller
 from datapunk.paging import Page, decode_cursor, encode_cursor
 
 PREFIX = "dpk_"
@@ -174,7 +175,7 @@ def find_api_key(presented: str) -> Caller | None:
         matches = hmac.compare_digest(row.get("secret_hash", _NO_DIGEST), _digest(presented))
         if not matches or not row["live"]:
             return None
-        owner = _owner(tx, row["owner"])
+        owner = _owner(tx, row["owner"], row["tenant"])
         if owner is None or owner.tenant != row["tenant"]:
             return None
         if row["stale"]:
@@ -186,7 +187,7 @@ def find_api_key(presented: str) -> Caller | None:
     )
 
 
-def _owner(tx: Transaction, principal: str) -> Caller | None:
+def _owner(tx: Transaction, principal: str, tenant: str) -> Caller | None:
     """Return an owner as he may act now; None when he is gone, disabled or of a kind that has no keys."""
     kind, _, identifier = principal.partition(":")
     if kind == "user":
@@ -195,6 +196,8 @@ def _owner(tx: Transaction, principal: str) -> Caller | None:
         client = find_client(tx, identifier)
         if client is not None:
             return replace(client_caller(tx, client), scopes=tuple(client.scopes))
+    if kind == "service":
+        return workload_caller(tx, tenant, identifier)
     return None
 
 
@@ -246,8 +249,8 @@ def _require_himself(caller: Caller) -> None:
         raise ForbiddenError(
             "Keys are managed with one's own token or session, not through others."
         )
-    if caller.principal.partition(":")[0] not in ("user", "client"):
-        raise ForbiddenError("Only users and clients have API keys.")
+    if caller.principal.partition(":")[0] not in ("user", "client", "service"):
+        raise ForbiddenError("Only users, clients and services have API keys.")
 
 
 def _require_scopes(caller: Caller, scopes: Iterable[str]) -> None:
