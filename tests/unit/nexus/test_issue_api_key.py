@@ -126,7 +126,7 @@ def test_others_have_no_keys(invoke: Invoker) -> None:
     robot: dict[str, Any] = {"tenant": "public", "principal": "robot:billing", "scopes": "read"}
     body = {"name": "Loader", "scopes": ["read"]}
     # When / Then
-    assert invoke("nexus.issue_api_key", body=body, **robot).status == 403
+    assert invoke("nexus.issue_api_key", body=body, **robot).status == 401
 
 
 def test_an_owner_has_fifty_live_keys(invoke: Invoker) -> None:
