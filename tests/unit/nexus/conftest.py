@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from datapunk.nexus.authority import rotate_authority
 from datapunk.nexus.federation import oidc
-from datapunk.nexus.keys import rotate
 from datapunk.settings import settings
 
 from tests.support.signing_in import RunningProvider, running_provider
@@ -32,12 +29,3 @@ def provider(
     monkeypatch.setenv("SIGN_IN_PROVIDERS", provider_process.settings())
     settings.cache_clear()
     return provider_process
-
-
-@pytest.fixture
-def authority(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give functions key rings of the test's own, with keys that sign."""
-    monkeypatch.setenv("KEY_RING", f"file:{tmp_path / 'keyring'}")
-    settings.cache_clear()
-    rotate()
-    rotate_authority()
