@@ -12,6 +12,8 @@ import pytest
 import redis
 from datapunk import cache, limits
 from datapunk.keyring.file import FileKeyRing
+from datapunk.nexus.authority import rotate_authority
+from datapunk.nexus.keys import rotate
 from datapunk.settings import settings
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
@@ -125,3 +127,12 @@ def cloudformation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
         monkeypatch.setenv("SSL_CERT_FILE", str(answers.certificate))
         monkeypatch.setenv("NO_PROXY", "127.0.0.1")
         yield answers
+
+
+@pytest.fixture
+def authority(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give functions key rings of the test's own, with keys that sign."""
+    monkeypatch.setenv("KEY_RING", f"file:{tmp_path / 'keyring'}")
+    settings.cache_clear()
+    rotate()
+    rotate_authority()

@@ -38,6 +38,12 @@ _SECURITY: dict[str, Any] = {
         "bearerFormat": "JWT",
         "description": "An access token of the token endpoint.",
     },
+    "api_key": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "X-Api-Key",
+        "description": "An API key of a user or a client.",
+    },
     "session": {
         "type": "apiKey",
         "in": "cookie",

@@ -74,6 +74,11 @@ class Settings(BaseModel):
         alias="KEY_RING",
         description="Signing keys: `file:<path>`, or `kms:alias/<prefix>` for keys in AWS KMS.",
     )
+    sts_url: str = Field(
+        default="",
+        alias="AWS_ENDPOINT_URL_STS",
+        description="Address of AWS STS, which confirms IAM identities; empty: the region's own.",
+    )
     sign_in_providers: SecretStr | None = Field(
         default=None,
         alias="SIGN_IN_PROVIDERS",

@@ -40,7 +40,7 @@ class Row:
 
     @property
     def resource(self) -> Resource:
-        owned = self.table == "nexus.users"
+        owned = self.table in ("nexus.users", "nexus.api_keys")
         found = Resource(table=self.table, tenant=self.tenant)
         return Resource(**found, owner=f"user:{self.person}") if owned else found
 
@@ -57,6 +57,10 @@ def _statement(row: Row, mark: str) -> tuple[str, dict[str, Any]]:
         " VALUES (%(person)s, %(tenant)s, %(mark)s, 'Ann')",
         "nexus.role_assignments": "INSERT INTO nexus.role_assignments (tenant, principal, role)"
         " VALUES (%(tenant)s, %(mark)s, 'viewer')",
+        "nexus.api_keys": "INSERT INTO nexus.api_keys"
+        " (id, tenant, owner, name, secret_hash, scopes, lifetime, expires_at)"
+        " VALUES (left(md5(%(mark)s), 8), %(tenant)s, 'user:' || %(person)s, %(mark)s,"
+        " sha256('x'), '{read}', '1 day', now() + interval '1 day')",
         "nexus.oauth_clients": "INSERT INTO nexus.oauth_clients"
         " (id, tenant, name, grant_types, scopes, created_by)"
         " VALUES (%(mark)s, %(tenant)s, 'x', '{}', '{}', 'x')",
@@ -68,6 +72,7 @@ FOUND_BY = {
     "stream.events": "id",
     "nexus.users": "email",
     "nexus.role_assignments": "principal",
+    "nexus.api_keys": "name",
     "nexus.oauth_clients": "id",
 }
 
@@ -161,7 +166,8 @@ def test_who_sees_a_row(
 
 
 WRITTEN = ("lake.datasets", "stream.events", "nexus.users", "nexus.oauth_clients")
-"""Tables whose rows are written by exactly those who see them; roles are assigned by admins only."""
+"""Tables whose rows are written by exactly those who see them; roles are assigned by admins only, keys
+are issued by their owners only."""
 
 
 @settings(max_examples=200)

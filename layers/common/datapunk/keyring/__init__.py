@@ -12,12 +12,22 @@ from datapunk.errors import ConfigurationError
 from datapunk.keyring.ring import KeyRing, RingKey
 from datapunk.settings import settings
 
-__all__ = ["KeyRing", "RingKey", "key_ring", "open_key_ring"]
+__all__ = ["KeyRing", "RingKey", "authority_key_ring", "key_ring", "open_key_ring"]
 
 
 def key_ring() -> KeyRing:
     """Return this environment's key ring. Raises ConfigurationError when `KEY_RING` names none."""
     return open_key_ring(settings().key_ring)
+
+
+def authority_key_ring() -> KeyRing:
+    """Return the ring of the certificate authority's keys, which stands beside the other.
+
+    Whoever may sign tokens may not sign certificates: on AWS each ring has its own permissions.
+    Raises ConfigurationError when `KEY_RING` names none.
+    """
+    place = settings().key_ring
+    return open_key_ring(f"{place}-authority" if place else place)
 
 
 @cache

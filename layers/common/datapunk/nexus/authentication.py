@@ -6,10 +6,15 @@ not valid is refused; no other credential of the same request is tried, so that 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from datapunk.cookies import read_cookie
 from datapunk.credentials import Presented
 from datapunk.errors import UnauthenticatedError
 from datapunk.identity import ANONYMOUS, SYSTEM, Caller
+from datapunk.nexus.api_keys import find_api_key
+from datapunk.nexus.certificates import caller_of_certificate
 from datapunk.nexus.sessions import find_session
 from datapunk.nexus.tokens import verify_access_token
 from datapunk.settings import settings
@@ -32,15 +37,22 @@ def authenticate(presented: Presented) -> Caller:
 
 def _caller(presented: Presented) -> Caller:
     if presented.certificate is not None:
-        raise UnauthenticatedError("No service is known by this certificate.")
+        return _of_certificate(presented.certificate)
     if presented.authorization is not None:
         return verify_access_token(_bearer(presented.authorization))
     if presented.api_key is not None:
-        raise UnauthenticatedError("There is no such API key.")
+        return _of_api_key(presented.api_key)
     cookie = read_cookie(presented.cookies)
     if cookie is not None:
         return _of_session(cookie, presented)
     raise UnauthenticatedError("The request presents no credentials.")
+
+
+def _of_api_key(key: str) -> Caller:
+    caller = find_api_key(key)
+    if caller is None:
+        raise UnauthenticatedError("There is no such API key, or it works no more.")
+    return caller
 
 
 def _bearer(authorization: str) -> str:
@@ -49,6 +61,13 @@ def _bearer(authorization: str) -> str:
     if scheme.lower() != _BEARER or not token.strip():
         raise UnauthenticatedError("Authorization is not of the form `Bearer <token>`.")
     return token.strip()
+
+
+def _of_certificate(certificate: Mapping[str, Any]) -> Caller:
+    caller = caller_of_certificate(certificate)
+    if caller is None:
+        raise UnauthenticatedError("No service is known by this certificate.")
+    return caller
 
 
 def _of_session(cookie: str, presented: Presented) -> Caller:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from datapunk.errors import UnavailableError
-from datapunk.keyring import KeyRing, RingKey, key_ring
+from datapunk.keyring import RingKey, key_ring
 from datapunk.keyring.ring import number_text
+from datapunk.keyring.rotation import Succession, signing_key
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
@@ -27,6 +27,7 @@ LEAD = 600
 """Seconds a key is published before it signs: twice as long as the key set may be cached."""
 OVERLAP = 3600
 """Seconds a key is published after it signed last: longer than any token it signed lives."""
+_KEYS = Succession(PERIOD, LEAD, OVERLAP)
 
 
 def sign(claims: Mapping[str, Any], *, typ: str) -> str:
@@ -35,7 +36,7 @@ def sign(claims: Mapping[str, Any], *, typ: str) -> str:
     Raises UnavailableError when the key ring has no key that signs now.
     """
     ring = key_ring()
-    kid = _signing_key(ring, time.time()).kid
+    kid = signing_key(ring, time.time()).kid
     header = {"alg": ALGORITHM, "kid": kid, "typ": typ}
     message = b".".join(_encoded(orjson.dumps(part)) for part in (header, dict(claims)))
     return b".".join((message, _encoded(ring.sign(kid, message)))).decode()
@@ -43,13 +44,13 @@ def sign(claims: Mapping[str, Any], *, typ: str) -> str:
 
 def find_key(kid: str, *, now: float | None = None) -> RSAPublicKey | None:
     """Return the public key with this id, None when no such key is published now."""
-    published = _published(key_ring().list_keys(), time.time() if now is None else now)
+    published = _KEYS.published(key_ring().list_keys(), time.time() if now is None else now)
     return next((key.public for key in published if key.kid == kid), None)
 
 
 def public_jwks() -> dict[str, Any]:
     """Return the published keys as a JWK set (RFC 7517)."""
-    return {"keys": [_jwk(key) for key in _published(key_ring().list_keys(), time.time())]}
+    return {"keys": [_jwk(key) for key in _KEYS.published(key_ring().list_keys(), time.time())]}
 
 
 def rotate(*, now: float | None = None, force: bool = False) -> dict[str, Any]:
@@ -57,33 +58,7 @@ def rotate(*, now: float | None = None, force: bool = False) -> dict[str, Any]:
 
     The first key of a ring signs at once, every later one after `LEAD` seconds. Returns what was done.
     """
-    moment = int(time.time() if now is None else now)
-    ring = key_ring()
-    keys = ring.list_keys()
-    added = None
-    if not keys:
-        added = ring.add(moment)
-    elif keys[-1].signs_from <= moment and (force or moment - keys[-1].signs_from >= PERIOD - LEAD):
-        added = ring.add(moment + LEAD)
-    kept = {key.kid for key in _published(ring.list_keys(), moment)}
-    gone = [key.kid for key in ring.list_keys() if key.kid not in kept]
-    for kid in gone:
-        ring.remove(kid)
-    return {"added": [added] if added else [], "removed": gone}
-
-
-def _signing_key(ring: KeyRing, now: float) -> RingKey:
-    signing = [key for key in ring.list_keys() if key.signs_from <= now]
-    if not signing:
-        raise UnavailableError("key ring", "No key signs yet: run nexus.rotate_keys.")
-    return signing[-1]
-
-
-def _published(keys: tuple[RingKey, ...], now: float) -> list[RingKey]:
-    """Return the keys whose successor has not signed for longer than the overlap."""
-    ends = [*(key.signs_from + OVERLAP for key in keys[1:]), float("inf")]
-    # An empty ring has one end too many.
-    return [key for key, end in zip(keys, ends, strict=False) if now < end]
+    return _KEYS.rotate(key_ring(), int(time.time() if now is None else now), force=force)
 
 
 def _jwk(key: RingKey) -> dict[str, str]:
