@@ -159,6 +159,31 @@ CREATE TABLE lake.datasets (
 
 ALTER TABLE ONLY lake.datasets FORCE ROW LEVEL SECURITY;
 
+CREATE TABLE nexus.api_keys (
+    id text NOT NULL,
+    tenant text DEFAULT platform.current_tenant() NOT NULL,
+    owner text DEFAULT platform.current_principal() NOT NULL,
+    name text NOT NULL,
+    secret_hash bytea NOT NULL,
+    scopes text[] NOT NULL,
+    lifetime interval NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    last_used_at timestamp with time zone,
+    replaced_by text,
+    revoked_at timestamp with time zone,
+    CONSTRAINT api_keys_id_check CHECK ((id ~ '^[0-9A-Za-z]{8}$'::text)),
+    CONSTRAINT api_keys_lifetime_check CHECK ((lifetime > '00:00:00'::interval)),
+    CONSTRAINT api_keys_scopes_check CHECK ((cardinality(scopes) > 0)),
+    CONSTRAINT api_keys_secret_hash_check CHECK ((octet_length(secret_hash) = 32))
+);
+
+ALTER TABLE ONLY nexus.api_keys FORCE ROW LEVEL SECURITY;
+
+COMMENT ON COLUMN nexus.api_keys.lifetime IS 'What the key was issued for, and its successor will be; rotation moves expires_at.';
+
+COMMENT ON COLUMN nexus.api_keys.last_used_at IS 'Written once a minute at most.';
+
 CREATE TABLE nexus.audit (
     tenant text NOT NULL,
     sequence bigint NOT NULL,
@@ -204,6 +229,20 @@ CREATE TABLE nexus.audit_heads (
 ALTER TABLE ONLY nexus.audit_heads FORCE ROW LEVEL SECURITY;
 
 COMMENT ON TABLE nexus.audit_heads IS 'The last record of each chain: by it a chain whose end was cut off is known.';
+
+CREATE TABLE nexus.certificates (
+    serial text NOT NULL,
+    tenant text NOT NULL,
+    service text NOT NULL,
+    not_before timestamp with time zone NOT NULL,
+    not_after timestamp with time zone NOT NULL,
+    revoked_at timestamp with time zone,
+    CONSTRAINT certificates_serial_check CHECK ((serial ~ '^[0-9a-f]{1,40}$'::text))
+);
+
+ALTER TABLE ONLY nexus.certificates FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE nexus.certificates IS 'Certificates issued, by serial number: one that is not here, or is revoked, opens nothing.';
 
 CREATE TABLE nexus.oauth_clients (
     id text NOT NULL,
@@ -313,6 +352,23 @@ CREATE TABLE nexus.users (
 
 ALTER TABLE ONLY nexus.users FORCE ROW LEVEL SECURITY;
 
+CREATE TABLE nexus.workloads (
+    tenant text NOT NULL,
+    service text NOT NULL,
+    scopes text[] NOT NULL,
+    role_arn text,
+    secret_hash bytea,
+    created_by text DEFAULT platform.current_principal() NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    updated_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT workloads_check CHECK (((role_arn IS NULL) <> (secret_hash IS NULL))),
+    CONSTRAINT workloads_service_check CHECK ((service ~ '^[a-z][a-z0-9-]{0,62}$'::text))
+);
+
+ALTER TABLE ONLY nexus.workloads FORCE ROW LEVEL SECURITY;
+
+COMMENT ON COLUMN nexus.workloads.role_arn IS 'The IAM role the service proves to have; null where it has a registration secret.';
+
 CREATE TABLE platform.delivery_start (
     consumer text NOT NULL,
     message_id text NOT NULL,
@@ -420,6 +476,9 @@ ALTER TABLE ONLY lake.datasets
 ALTER TABLE ONLY lake.datasets
     ADD CONSTRAINT datasets_tenant_name_key UNIQUE (tenant, name);
 
+ALTER TABLE ONLY nexus.api_keys
+    ADD CONSTRAINT api_keys_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY nexus.audit_anchors
     ADD CONSTRAINT audit_anchors_pkey PRIMARY KEY (tenant);
 
@@ -428,6 +487,9 @@ ALTER TABLE ONLY nexus.audit_heads
 
 ALTER TABLE ONLY nexus.audit
     ADD CONSTRAINT audit_pkey PRIMARY KEY (tenant, sequence);
+
+ALTER TABLE ONLY nexus.certificates
+    ADD CONSTRAINT certificates_pkey PRIMARY KEY (serial);
 
 ALTER TABLE ONLY nexus.oauth_clients
     ADD CONSTRAINT oauth_clients_pkey PRIMARY KEY (id);
@@ -459,6 +521,9 @@ ALTER TABLE ONLY nexus.users
 ALTER TABLE ONLY nexus.users
     ADD CONSTRAINT users_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY nexus.workloads
+    ADD CONSTRAINT workloads_pkey PRIMARY KEY (tenant, service);
+
 ALTER TABLE ONLY platform.delivery_start
     ADD CONSTRAINT delivery_start_pkey PRIMARY KEY (consumer, message_id);
 
@@ -483,7 +548,15 @@ ALTER TABLE ONLY stream.events
 ALTER TABLE ONLY user_data.linked_accounts
     ADD CONSTRAINT linked_accounts_pkey PRIMARY KEY (issuer, subject);
 
+CREATE INDEX api_keys_owner ON nexus.api_keys USING btree (tenant, owner, id COLLATE "C");
+
+CREATE INDEX api_keys_tenant ON nexus.api_keys USING btree (tenant, id COLLATE "C");
+
 CREATE INDEX audit_at ON nexus.audit USING btree (at);
+
+CREATE INDEX certificates_not_after ON nexus.certificates USING btree (not_after);
+
+CREATE INDEX certificates_workload ON nexus.certificates USING btree (tenant, service);
 
 CREATE INDEX oauth_clients_tenant ON nexus.oauth_clients USING btree (tenant, id);
 
@@ -513,6 +586,15 @@ CREATE TRIGGER keep_365_days BEFORE DELETE ON nexus.audit FOR EACH ROW EXECUTE F
 
 CREATE TRIGGER no_truncation BEFORE TRUNCATE ON nexus.audit FOR EACH STATEMENT EXECUTE FUNCTION nexus.refuse_early_audit_removal();
 
+ALTER TABLE ONLY nexus.api_keys
+    ADD CONSTRAINT api_keys_replaced_by_fkey FOREIGN KEY (replaced_by) REFERENCES nexus.api_keys(id);
+
+ALTER TABLE ONLY nexus.api_keys
+    ADD CONSTRAINT api_keys_tenant_fkey FOREIGN KEY (tenant) REFERENCES nexus.tenants(id);
+
+ALTER TABLE ONLY nexus.certificates
+    ADD CONSTRAINT certificates_tenant_service_fkey FOREIGN KEY (tenant, service) REFERENCES nexus.workloads(tenant, service) ON DELETE CASCADE;
+
 ALTER TABLE ONLY nexus.oauth_clients
     ADD CONSTRAINT oauth_clients_tenant_fkey FOREIGN KEY (tenant) REFERENCES nexus.tenants(id);
 
@@ -534,12 +616,17 @@ ALTER TABLE ONLY nexus.role_assignments
 ALTER TABLE ONLY nexus.users
     ADD CONSTRAINT users_tenant_fkey FOREIGN KEY (tenant) REFERENCES nexus.tenants(id);
 
+ALTER TABLE ONLY nexus.workloads
+    ADD CONSTRAINT workloads_tenant_fkey FOREIGN KEY (tenant) REFERENCES nexus.tenants(id);
+
 ALTER TABLE ONLY user_data.linked_accounts
     ADD CONSTRAINT linked_accounts_user_id_fkey FOREIGN KEY (user_id) REFERENCES nexus.users(id) ON DELETE CASCADE;
 
 ALTER TABLE lake.datasets ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY tenant_isolation ON lake.datasets USING ((tenant = platform.current_tenant())) WITH CHECK ((tenant = platform.current_tenant()));
+
+ALTER TABLE nexus.api_keys ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY assigned_by_administrators ON nexus.role_assignments FOR INSERT WITH CHECK ((platform.sees(tenant) AND ( SELECT nexus.administers() AS administers)));
 
@@ -548,6 +635,12 @@ ALTER TABLE nexus.audit ENABLE ROW LEVEL SECURITY;
 ALTER TABLE nexus.audit_anchors ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE nexus.audit_heads ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE nexus.certificates ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY changed_by_owners ON nexus.api_keys FOR UPDATE USING ((platform.sees(tenant) AND ((owner = platform.current_principal()) OR ( SELECT nexus.administers() AS administers)))) WITH CHECK ((platform.sees(tenant) AND ((owner = platform.current_principal()) OR ( SELECT nexus.administers() AS administers))));
+
+CREATE POLICY issued_by_owners ON nexus.api_keys FOR INSERT WITH CHECK ((platform.sees(tenant) AND ((owner = platform.current_principal()) OR (platform.current_tenant() = '*'::text))));
 
 CREATE POLICY keeping ON nexus.audit TO audit_owner USING (true) WITH CHECK (true);
 
@@ -562,6 +655,8 @@ ALTER TABLE nexus.oauth_codes ENABLE ROW LEVEL SECURITY;
 ALTER TABLE nexus.oauth_grants ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE nexus.oauth_refresh_tokens ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY owner_isolation ON nexus.api_keys FOR SELECT USING ((platform.sees(tenant) AND ((owner = platform.current_principal()) OR ( SELECT nexus.administers() AS administers))));
 
 CREATE POLICY platform_only ON nexus.oauth_codes USING (platform.sees('*'::text)) WITH CHECK (platform.sees('*'::text));
 
@@ -583,6 +678,8 @@ CREATE POLICY tenant_isolation ON nexus.audit_anchors FOR SELECT USING (platform
 
 CREATE POLICY tenant_isolation ON nexus.audit_heads FOR SELECT USING (platform.sees(tenant));
 
+CREATE POLICY tenant_isolation ON nexus.certificates USING ((platform.sees(tenant) AND ( SELECT nexus.administers() AS administers))) WITH CHECK ((platform.sees(tenant) AND ( SELECT nexus.administers() AS administers)));
+
 CREATE POLICY tenant_isolation ON nexus.oauth_clients USING ((platform.sees(tenant) AND ( SELECT nexus.administers() AS administers))) WITH CHECK ((platform.sees(tenant) AND ( SELECT nexus.administers() AS administers)));
 
 CREATE POLICY tenant_isolation ON nexus.oauth_grants USING (platform.sees(tenant)) WITH CHECK (platform.sees(tenant));
@@ -595,11 +692,15 @@ CREATE POLICY tenant_isolation ON nexus.tenants USING ((platform.sees(id) OR ( S
 
 CREATE POLICY tenant_isolation ON nexus.users AS RESTRICTIVE USING (platform.sees(tenant)) WITH CHECK (platform.sees(tenant));
 
+CREATE POLICY tenant_isolation ON nexus.workloads USING ((platform.sees(tenant) AND ( SELECT nexus.administers() AS administers))) WITH CHECK ((platform.sees(tenant) AND ( SELECT nexus.administers() AS administers)));
+
 ALTER TABLE nexus.tenants ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY user_isolation ON nexus.users USING (((id = ( SELECT nexus.current_user_id() AS current_user_id)) OR ( SELECT nexus.administers() AS administers))) WITH CHECK (((id = ( SELECT nexus.current_user_id() AS current_user_id)) OR ( SELECT nexus.administers() AS administers)));
 
 ALTER TABLE nexus.users ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE nexus.workloads ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE stream.events ENABLE ROW LEVEL SECURITY;
 
