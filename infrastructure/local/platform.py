@@ -51,7 +51,12 @@ class Platform:
             changed = self._deploy()
             step.update(detail=f"{STACK} {'deployed' if changed else 'unchanged'}")
         with progress.step("api") as step:
+            wanted = self.data_plane.endpoints()["api"]
             self._start_data_plane()
+            if self.data_plane.endpoints()["api"] != wanted:
+                # Another program took the port between the deployment, which names it, and the start.
+                self._deploy()
+                self._start_data_plane()
             step.update(detail=self.data_plane.endpoints()["api"])
         for function in AT_DEPLOYMENT:
             with progress.step(function.replace("-", ".", 1)) as step:
