@@ -6,6 +6,7 @@ samples name them. What is a secret, or chosen at random, no file can know: it i
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -17,10 +18,12 @@ from datapunk.nexus.roles import Role, assign_role
 from datapunk.nexus.sessions import start_session
 from datapunk.nexus.users import UserAccount, find_user
 
+from tests.support.api_keys import issue
 from tests.support.invoking import answer
 from tests.support.oauth import SERVICE, WEB, add_client, cookie_of, tokens_of
 from tests.support.samples import load_sample
 from tests.support.signing_in import Browser, visit
+from tests.support.workloads import certificate_of, register
 
 USER_ID = "3f6c1a52-8d0e-4b7a-9c11-5e2d7f40a6b8"
 CLIENT_ID = "dashboard"
@@ -88,6 +91,20 @@ def _with_etag(user: UserAccount) -> Changes:
     return {"headers": {"If-Match": user.etag}}
 
 
+def _with_key(user: UserAccount) -> Changes:
+    return {"path": {"key": issue(user)["id"]}}
+
+
+def _with_certificate(user: UserAccount) -> Changes:
+    return {"path": {"serial": certificate_of(user)["serial"]}}
+
+
+def _with_registration(user: UserAccount) -> Changes:
+    secret = register(user).json["registration_secret"]
+    body = json.loads(load_sample("nexus.issue_certificate")["body"])
+    return {"body": {**body, "registration_secret": secret}}
+
+
 def _with_id_token(user: UserAccount) -> Changes:
     query = dict(load_sample("nexus.end_session")["queryStringParameters"])
     return {"query": {**query, "id_token_hint": tokens_of(add_client(), user)["id_token"]}}
@@ -111,6 +128,10 @@ SCENES: dict[str, Callable[[UserAccount], Changes]] = {
     "nexus.end_session": _with_id_token,
     "nexus.end_session_by_id": _with_session,
     "nexus.get_userinfo": _with_token,
+    "nexus.issue_certificate": _with_registration,
+    "nexus.revoke_api_key": _with_key,
+    "nexus.revoke_certificate": _with_certificate,
+    "nexus.rotate_api_key": _with_key,
     "nexus.update_user": _with_etag,
 }
 """Operations whose sample needs more than the user and the client."""
