@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import datapunk.broker.connection as broker_connection
 import datapunk.database.connection as database_connection
 import pytest
+import redis
+from datapunk import cache, limits
+from datapunk.keyring.file import FileKeyRing
+from datapunk.nexus.authority import rotate_authority
+from datapunk.nexus.keys import rotate
 from datapunk.settings import settings
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
@@ -30,6 +36,15 @@ def forget_connections() -> None:
     settings.cache_clear()
     database_connection.discard()
     broker_connection.reset()
+    cache.forget()
+    limits.forget()
+
+
+def forget_counted_requests(url: str) -> None:
+    """Let nobody have sent a request: tests share their callers, and so their rate limits."""
+    with redis.Redis.from_url(url) as server:
+        for key in server.scan_iter("rate:*", count=1000):
+            server.delete(key)
 
 
 @pytest.fixture(scope="session")
@@ -44,10 +59,22 @@ def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
         started.down()
 
 
+@pytest.fixture(scope="session")
+def key_ring(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a key ring with a key that signs."""
+    path = tmp_path_factory.mktemp("keys") / "keyring"
+    FileKeyRing(path).add(int(time.time()))
+    return path
+
+
 @pytest.fixture
-def environment(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def environment(
+    instance: Instance, key_ring: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
     """Give functions the settings of the shared services; database and broker are added by others."""
     forget_connections()
+    forget_counted_requests(instance.url("redis"))
+    monkeypatch.setenv("KEY_RING", f"file:{key_ring}")
     monkeypatch.setenv("REDIS_URL", instance.url("redis"))
     for name in ("DATABASE_CREDENTIALS", "REDIS_CREDENTIALS", "AMQP_CREDENTIALS"):
         monkeypatch.setenv(name, "")
@@ -100,3 +127,12 @@ def cloudformation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
         monkeypatch.setenv("SSL_CERT_FILE", str(answers.certificate))
         monkeypatch.setenv("NO_PROXY", "127.0.0.1")
         yield answers
+
+
+@pytest.fixture
+def authority(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give functions key rings of the test's own, with keys that sign."""
+    monkeypatch.setenv("KEY_RING", f"file:{tmp_path / 'keyring'}")
+    settings.cache_clear()
+    rotate()
+    rotate_authority()

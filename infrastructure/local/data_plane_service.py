@@ -61,11 +61,16 @@ class DataPlaneService:
             if self._state.decision(_FINGERPRINT) == self._fingerprint():
                 return
             process.stop(STOP_SECONDS)
-        self._state.claim_port(NAME, preferred=PREFERRED_PORT)
-        self._state.claim_port(INVOKE)
+        self.choose_ports()
         write_text(self._config_file, json.dumps(self._config(), indent=2))
         self._state.decide(_FINGERPRINT, self._fingerprint())
         process.start()
+
+    def choose_ports(self) -> None:
+        """Choose the ports, unless it runs: what is deployed names the API's address."""
+        if self._process().alive() is None:
+            self._state.claim_port(NAME, preferred=PREFERRED_PORT)
+            self._state.claim_port(INVOKE)
 
     def ready(self) -> bool:
         """Tell whether the gateway has read what is deployed and answers."""
@@ -132,10 +137,17 @@ class DataPlaneService:
             f"`make logs NAME=data-plane` has more; `make down` and `make up` start it afresh"
         )
 
-    def invoke(self, function: str, timeout: float = 330) -> dict[str, Any]:
-        """Run a function once, as a deployment does. Raises ServiceError with the function's reason."""
+    def invoke(
+        self, function: str, payload: Mapping[str, Any] | None = None, timeout: float = 330
+    ) -> dict[str, Any]:
+        """Run a function once, as a deployment or an operator does.
+
+        Raises ServiceError with the function's reason.
+        """
         url = f"{self.endpoints()[INVOKE]}/2015-03-31/functions/{function}/invocations"
-        request = urllib.request.Request(url, data=b"{}", method="POST")
+        request = urllib.request.Request(
+            url, data=json.dumps(payload or {}).encode(), method="POST"
+        )
         try:
             with open_url(request, timeout) as answer:
                 outcome = json.load(answer)

@@ -38,6 +38,11 @@ class Paths:
         return self.state / "run"
 
     @property
+    def key_ring(self) -> Path:
+        """The keys that sign tokens; made by the platform, readable by its owner only."""
+        return self.state / "keyring"
+
+    @property
     def endpoints(self) -> Path:
         """The file that names what runs."""
         return self.state / "endpoints.json"

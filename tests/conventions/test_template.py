@@ -27,6 +27,9 @@ SERVES_NO_RESOURCE = {
     "ec2:DescribeSecurityGroups",
     "ec2:DescribeSubnets",
     "ec2:DescribeVpcs",
+    "kms:CreateKey",
+    "kms:ListAliases",
+    "kms:TagResource",
     "ec2:AssignPrivateIpAddresses",
     "ec2:UnassignPrivateIpAddresses",
 }
@@ -40,7 +43,10 @@ ENVIRONMENT = {
     "REDIS_CREDENTIALS",
     "AMQP_URL",
     "AMQP_CREDENTIALS",
+    "SIGN_IN_PROVIDERS",
     "STORAGE_BUCKET",
+    "ISSUER",
+    "KEY_RING",
     "POWERTOOLS_METRICS_NAMESPACE",
     "PYDANTIC_DISABLE_PLUGINS",
 }
@@ -269,6 +275,7 @@ def test_deployment_functions_run_at_every_change_of_the_layer() -> None:
     resources = _resources()
     for name, function in (
         ("NexusMigration", "NexusMigrateFunction"),
+        ("NexusSigningKeys", "NexusRotateKeysFunction"),
         ("StreamTopology", "StreamDeclareTopologyFunction"),
     ):
         # When

@@ -150,11 +150,27 @@ def requests(clone: Clone, *names: str) -> dict[str, Answer]:
 
 
 def assert_unavailable(answers: dict[str, Answer]) -> None:
-    """Assert that each says who is away and when to come back."""
+    """Assert that each says what cannot be told for now and when to come back.
+
+    Whether a token was revoked is asked of PostgreSQL before every operation. API Gateway answers for an
+    authorizer that fails, and knows no reason to name: readiness and the log do.
+    """
+    assert answers
     for answer in answers.values():
-        problem = assert_problem(answer, 503, extra=UNAVAILABLE)
-        assert problem["dependency"] == "postgresql"
+        problem = assert_problem(answer, 503)
+        assert problem["code"] == "unavailable"
+        assert problem["detail"] == "Who is asking cannot be told for now."
         assert int(answer.headers["retry-after"]) > 0
+
+
+def assert_told(clone: Clone, before: int, number: int) -> None:
+    """Assert that since `before` the authorizer's log names PostgreSQL for each refused request."""
+    assert log_of_authorizer(clone)[before:].count("postgresql does not answer") >= number
+
+
+def log_of_authorizer(clone: Clone) -> str:
+    """Return all that the authorizer has logged."""
+    return (clone.paths.logs / "nexus.authorize.log").read_text()
 
 
 def assert_recovered(clone: Clone, rows: Any) -> None:
@@ -169,38 +185,37 @@ def test_without_postgresql_requests_get_503_and_recover(vandal: Clone) -> None:
     # Given
     insert(vandal)
     rows = vandal.api.get(f"{RECORDS}?limit=10000").json()
+    event = {"specversion": "1.0", "source": "/outage", "type": "outage.test", "subject": "kept"}
+    event["id"] = uuid.uuid4().hex
+    before = len(log_of_authorizer(vandal))
     vandal.service("postgres").stop()
     # When
     answers = requests(vandal)
     again = requests(vandal)
     live = vandal.api.get("/v1/lake/health/live")
     health = vandal.api.get("/v1/lake/health/ready")
-    accepted = vandal.api.post(
-        EVENTS,
-        {
-            "specversion": "1.0",
-            "id": uuid.uuid4().hex,
-            "source": "/outage",
-            "type": "outage.test",
-            "subject": "kept",
-        },
-        CLOUD_EVENT,
-    )
+    refused = vandal.api.post(EVENTS, event, CLOUD_EVENT)
     vandal.restart("postgres")
     # Then
     assert_unavailable(answers)
     assert_unavailable(again)
+    assert_unavailable({"POST events": refused})
+    assert_told(vandal, before, len(answers) + len(again) + 1)
     assert live.status == 200
     assert (health.status, health.json()["status"]) == (503, "down")
+    down = [item["name"] for item in health.json()["checks"] if item["status"] == "down"]
+    assert down == ["postgresql"]
     assert_recovered(vandal, rows)
-    assert accepted.status == 202
-    eventually(lambda: stored(vandal, accepted.json()["ids"][0]))
+    assert not stored(vandal, event["id"])
+    assert vandal.api.post(EVENTS, event, CLOUD_EVENT).status == 202
+    eventually(lambda: stored(vandal, event["id"]))
 
 
 def test_a_postgresql_that_hangs_is_as_good_as_none(vandal: Clone) -> None:
     # Given
     insert(vandal)
     rows = vandal.api.get(f"{RECORDS}?limit=10000").json()
+    before = len(log_of_authorizer(vandal))
     time.sleep(1.1)  # warm connections younger than this are used without being asked first
     servers = [pid for pid, line in processes_of(vandal.folder).items() if "postgres" in line]
     # When
@@ -213,6 +228,7 @@ def test_a_postgresql_that_hangs_is_as_good_as_none(vandal: Clone) -> None:
             kill(pid, signal.SIGCONT)
     # Then
     assert_unavailable(answers)
+    assert_told(vandal, before, len(answers))
     assert_recovered(vandal, rows)
 
 

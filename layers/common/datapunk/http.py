@@ -39,13 +39,19 @@ from datapunk.errors import (
     PayloadTooLargeError,
     UnsupportedMediaTypeError,
 )
+from datapunk.guard import Guard, guarded
+from datapunk.hygiene import add_headers, check_query, clean_request
 from datapunk.identity import Caller, caller_from_authorizer
-from datapunk.problems import PROBLEM_JSON, field_errors, problem, retry_headers
+from datapunk.parameters import declared_parameters
+from datapunk.policy import require
+from datapunk.problems import PROBLEM_JSON, field_errors, problem, problem_headers
+from datapunk.settings import settings
 from datapunk.telemetry import count, logger, observe
 
 LambdaHandler = Callable[[dict[str, Any], Any], dict[str, Any]]
 MAX_BODY_BYTES = 6 * 1024 * 1024
 """Lambda's limit for a request; API Gateway would let 10 MB through."""
+_GUARD = Guard()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +73,7 @@ class HttpFunction(APIGatewayRestResolver):
         produces: Sequence[str] = (),
         raises: Sequence[type[DatapunkError]] = (),
         parameters: Sequence[Mapping[str, Any]] = (),
+        guard: Guard = _GUARD,
     ) -> None:
         super().__init__(
             enable_validation=True,
@@ -78,6 +85,10 @@ class HttpFunction(APIGatewayRestResolver):
         self.produces = tuple(produces)
         self.raises = tuple(raises)
         self.parameters = tuple(parameters)
+        self.answers_in_oauth = False
+        """Whether errors have OAuth's shape, and problem documents only what precedes the handler."""
+        self.guard = guard
+        self._declared: dict[str, frozenset[str]] = {}
         for error in (DatapunkError, RouteNotFoundError, Exception):
             self.exception_handler(error)(self._answer_error)
         for refused in (
@@ -125,6 +136,12 @@ class HttpFunction(APIGatewayRestResolver):
         """Return a request header by name, whatever its case."""
         return _headers(self.current_event.raw_event).get(name.lower())
 
+    def declared(self, path: str) -> frozenset[str]:
+        """Return the query parameters declared for an OpenAPI path; none where any may be given."""
+        if path not in self._declared:
+            self._declared[path] = declared_parameters(self, path)
+        return self._declared[path]
+
     def _answer_error(self, raised: Exception) -> Response[str]:
         status, headers, body = _problem_answer(_as_datapunk_error(raised), self.current_event.path)
         return Response(status_code=status, content_type=PROBLEM_JSON, body=body, headers=headers)
@@ -137,21 +154,31 @@ def http_function(
     produces: Sequence[str] = (),
     raises: Sequence[type[DatapunkError]] = (),
     parameters: Sequence[Mapping[str, Any]] = (),
+    guard: Guard = _GUARD,
 ) -> tuple[HttpFunction, LambdaHandler]:
     """Return the app of an HTTP operation, to put routes on, and its Lambda handler.
 
     What the resolver cannot see from type hints is said here, for the handler's use and the OpenAPI
     document: media types of a raw body (`accepts`) and of an answer that is not JSON (`produces`),
     errors beyond those every route may answer with (`raises`), and query parameters read by
-    `HttpFunction.query` (`parameters`, as OpenAPI parameter objects).
+    `HttpFunction.query` (`parameters`, as OpenAPI parameter objects). `guard` says how it is limited and
+    recorded where the defaults do not fit.
     """
-    app = HttpFunction(operation, accepts, produces, raises, parameters)
+    app = HttpFunction(operation, accepts, produces, raises, parameters, guard)
 
     def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         started = time.perf_counter()
+        event = clean_request(event)
         with working(_work(operation, event, context)) as work:
-            answer = _resolve(app, event, context)
+            answer = guarded(
+                guard,
+                event,
+                work,
+                lambda: _resolve(app, event, context),
+                lambda error: _refuse(error, event),
+            )
             headers = answer.setdefault("multiValueHeaders", {})
+            add_headers(headers, secure=settings().issuer.startswith("https:"))
             headers["X-Correlation-Id"] = [work.correlation_id]
             headers["traceparent"] = [work.trace.header()]
             status = str(answer["statusCode"])
@@ -179,25 +206,32 @@ def http_function(
 
 
 def _resolve(app: HttpFunction, event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Run the request; what fails outside of the resolver's own handling is answered here.
+    """Run a request of a caller who may; what fails outside of the resolver's own handling is answered here.
 
     That is a body it could not even look at, and an answer that cannot be written.
     """
     try:
+        _check_caller(app.operation, event)
         _check_body(event, json_only=not app.accepts)
+        if not app.guard.open_query:
+            check_query(event, app.declared(str(event.get("resource") or "")))
         return app.resolve(event, context)
     except Exception as error:  # noqa: BLE001 -- a caller gets a problem document in any case
-        failure = _as_datapunk_error(error)
-        status, headers, body = _problem_answer(failure, event.get("path", ""))
-        return {
-            "statusCode": status,
-            "multiValueHeaders": {
-                "Content-Type": [PROBLEM_JSON],
-                **{name: [value] for name, value in headers.items()},
-            },
-            "body": body,
-            "isBase64Encoded": False,
-        }
+        return _refuse(_as_datapunk_error(error), event)
+
+
+def _refuse(error: DatapunkError, event: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the answer to a request no handler looks at."""
+    status, headers, body = _problem_answer(error, event.get("path", ""))
+    return {
+        "statusCode": status,
+        "multiValueHeaders": {
+            "Content-Type": [PROBLEM_JSON],
+            **{name: [value] for name, value in headers.items()},
+        },
+        "body": body,
+        "isBase64Encoded": False,
+    }
 
 
 def _problem_answer(error: DatapunkError, path: str) -> tuple[int, dict[str, str], str]:
@@ -208,7 +242,19 @@ def _problem_answer(error: DatapunkError, path: str) -> tuple[int, dict[str, str
     if work is not None:
         count("error_rate_total", service=work.service, error_type=error.code)
     document = problem(error, instance=path, trace_id=work.trace.trace_id if work else "")
-    return error.status, retry_headers(error), _dumps(document)
+    return error.status, problem_headers(error), _dumps(document)
+
+
+def _check_caller(operation: str, event: Mapping[str, Any]) -> None:
+    """Refuse a caller to whom the policy refuses the operation.
+
+    The gateway's authorizer has said who it is; what he may do is decided here too, so that it holds
+    whichever way the function was called.
+    """
+    identity = (event.get("requestContext") or {}).get("identity") or {}
+    address = str(identity.get("sourceIp") or "")
+    # Settings may need secrets that only some functions can read: looked at only where it matters.
+    require(operation, trusted_network=lambda: settings().trusts(address))
 
 
 def _check_body(event: Mapping[str, Any], *, json_only: bool) -> None:

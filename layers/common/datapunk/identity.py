@@ -21,6 +21,10 @@ class Caller:
     actors: tuple[str, ...] = ()
 
 
+SYSTEM = Caller(principal="system", tenant="*")
+"""The platform itself, where it must look before a tenant is known; no row and no token has its tenant."""
+
+
 def caller_from_authorizer(context: Mapping[str, Any] | None) -> Caller:
     """Return the caller an API Gateway authorizer put into the request context.
 

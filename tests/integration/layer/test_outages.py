@@ -102,7 +102,7 @@ def test_without_a_broker_records_are_taken_and_their_event_comes_later(
 
 
 def test_a_broker_connection_that_was_closed_between_requests_is_replaced(
-    broker: Broker, instance: Instance, invoke: Invoker
+    database: str, broker: Broker, instance: Instance, invoke: Invoker
 ) -> None:
     # Given
     assert invoke("stream.publish_event").status == 202

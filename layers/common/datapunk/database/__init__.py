@@ -2,6 +2,14 @@
 
 from datapunk.database.connection import check_database
 from datapunk.database.queries import Queries, load_queries
-from datapunk.database.transaction import Row, Transaction, transaction
+from datapunk.database.transaction import Row, Transaction, before_each_commit, transaction
 
-__all__ = ["Queries", "Row", "Transaction", "check_database", "load_queries", "transaction"]
+__all__ = [
+    "Queries",
+    "Row",
+    "Transaction",
+    "before_each_commit",
+    "check_database",
+    "load_queries",
+    "transaction",
+]

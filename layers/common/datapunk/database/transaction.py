@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, LiteralString
 
 import psycopg
@@ -29,11 +30,17 @@ SELECT set_config('datapunk.tenant', %s, true),
 
 
 class Transaction:
-    """An open transaction. Driver errors leave it as ours; parameters are always bound."""
+    """An open transaction. Driver errors leave it as ours; parameters are always bound.
+
+    What is in `before_commit` runs at the end of the body: what must commit with its effect and holds
+    locks that others wait for. What is in `after_commit` runs when all of it is certain.
+    """
 
     def __init__(self, connection: psycopg.Connection, caller: Caller) -> None:
         self.connection = connection
         self.caller = caller
+        self.before_commit: list[Hook] = []
+        self.after_commit: list[Callable[[], None]] = []
         self.copied = 0
         """Rows the database has taken in the last COPY."""
 
@@ -84,6 +91,20 @@ class Transaction:
             self.connection.execute("SET LOCAL ROLE NONE")
 
 
+Hook = Callable[[Transaction], None]
+_hook: ContextVar[Hook | None] = ContextVar("datapunk_before_commit", default=None)
+
+
+@contextmanager
+def before_each_commit(hook: Hook) -> Iterator[None]:
+    """Run `hook` before the commit of every transaction of the body."""
+    token = _hook.set(hook)
+    try:
+        yield
+    finally:
+        _hook.reset(token)
+
+
 @contextmanager
 def transaction(caller: Caller | None = None) -> Iterator[Transaction]:
     """Open a transaction in the name of `caller` (the current work's by default).
@@ -96,12 +117,18 @@ def transaction(caller: Caller | None = None) -> Iterator[Transaction]:
     caller = caller or (work.caller if work else Caller())
     connection = _begin(caller)
     try:
-        yield Transaction(connection, caller)
+        tx = Transaction(connection, caller)
+        yield tx
+        for hook in (*tx.before_commit, _hook.get()):
+            if hook is not None:
+                hook(tx)
         with translated():
             connection.execute("COMMIT")
     except BaseException:
         _roll_back(connection)
         raise
+    for notice in tx.after_commit:
+        notice()
 
 
 def _begin(caller: Caller) -> psycopg.Connection:

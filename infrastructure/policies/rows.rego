@@ -1,0 +1,37 @@
+# Which rows a caller sees and writes: what row-level security does in PostgreSQL, said once more so that
+# rows which are delivered without it (caches, events, realtime) are judged alike.
+# tests/integration/policy compares the two.
+
+package datapunk
+
+import rego.v1
+
+table := data.access.tables[input.resource.table]
+
+platform if input.caller.tenant == data.access.every_tenant
+
+default visible := false
+
+visible if {
+	within_reach
+	belongs
+}
+
+within_reach if {
+	table
+	input.resource.tenant == input.caller.tenant
+	input.caller.tenant != ""
+}
+
+within_reach if {
+	table.platform
+	platform
+}
+
+belongs if not table.owned
+
+belongs if input.resource.owner == input.caller.principal
+
+belongs if "admin" in input.caller.roles
+
+belongs if platform
