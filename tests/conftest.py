@@ -12,7 +12,7 @@ import pytest
 import redis
 from datapunk import cache, limits
 from datapunk.keyring.file import FileKeyRing
-from datapunk.nexus.authority import rotate_authority
+from datapunk.nexus.authority import rotate_roots
 from datapunk.nexus.keys import rotate
 from datapunk.settings import settings
 from hypothesis import HealthCheck
@@ -135,4 +135,4 @@ def authority(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("KEY_RING", f"file:{tmp_path / 'keyring'}")
     settings.cache_clear()
     rotate()
-    rotate_authority()
+    rotate_roots()

@@ -47,6 +47,7 @@ ENVIRONMENT = {
     "STORAGE_BUCKET",
     "ISSUER",
     "KEY_RING",
+    "MUTUAL_TLS_DOMAIN",
     "POWERTOOLS_METRICS_NAMESPACE",
     "PYDANTIC_DISABLE_PLUGINS",
 }
@@ -276,6 +277,7 @@ def test_deployment_functions_run_at_every_change_of_the_layer() -> None:
     for name, function in (
         ("NexusMigration", "NexusMigrateFunction"),
         ("NexusSigningKeys", "NexusRotateKeysFunction"),
+        ("NexusAuthority", "NexusRotateAuthorityFunction"),
         ("StreamTopology", "StreamDeclareTopologyFunction"),
     ):
         # When
