@@ -179,7 +179,8 @@ class WorkloadCertificate:
                 raise UnauthenticatedError(detail) from None
             raise UnavailableError("nexus", detail) from None
         except (OSError, http.client.HTTPException, ValueError) as error:
-            raise UnavailableError("nexus", f"{self._api} does not answer: {error}.") from error
+            reason = getattr(error, "reason", error)
+            raise UnavailableError("nexus", f"{self._api} does not answer: {reason}.") from error
 
     def _write(self, private: ec.EllipticCurvePrivateKey, certificate: str) -> None:
         pem = private.private_bytes(
