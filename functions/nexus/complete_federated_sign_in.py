@@ -23,9 +23,7 @@ from datapunk.nexus.sign_in import location_of, record_attempt
 NAMES = ("code", "state", "iss", "error")
 # RFC 6749, appendix A: what a provider answers is printable ASCII.
 TEXT = {"type": "string", "maxLength": 4096, "pattern": "^[ -~]*$"}
-PARAMETERS: list[dict[str, Any]] = [
-    {"name": name, "in": "query", "schema": TEXT} for name in NAMES
-]
+PARAMETERS: list[dict[str, Any]] = [{"name": name, "in": "query", "schema": TEXT} for name in NAMES]
 app, handler = http_function(
     "nexus.complete_federated_sign_in",
     parameters=PARAMETERS,

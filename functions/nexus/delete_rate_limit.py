@@ -15,9 +15,7 @@ app, handler = http_function(
 )
 
 
-@app.delete(
-    "/v1/nexus/rate-limits/<tenant>/<operations>/<client>", status_code=204, tags=["nexus"]
-)
+@app.delete("/v1/nexus/rate-limits/<tenant>/<operations>/<client>", status_code=204, tags=["nexus"])
 def delete_rate_limit(
     tenant: Annotated[str, Path(pattern=TENANT)],
     operations: Annotated[str, Path(pattern=OPERATIONS)],

@@ -123,9 +123,12 @@ BYTES = {"nexus.audit_heads", "nexus.audit_anchors", "nexus.oauth_refresh_tokens
 def _marked(table: str) -> sql.Composed:
     """Return the condition that finds the row with a mark."""
     value = sql.SQL("%s::bytea" if table in BYTES else "%s")
-    return sql.SQL("FROM {} WHERE {} = ").format(
-        sql.Identifier(*table.split(".")), sql.Identifier(FOUND_BY[table])
-    ) + value
+    return (
+        sql.SQL("FROM {} WHERE {} = ").format(
+            sql.Identifier(*table.split(".")), sql.Identifier(FOUND_BY[table])
+        )
+        + value
+    )
 
 
 def _remove(above: psycopg.Connection, table: str, mark: str) -> None:
