@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
 import orjson
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
@@ -141,6 +143,10 @@ class HttpFunction(APIGatewayRestResolver):
         if path not in self._declared:
             self._declared[path] = declared_parameters(self, path)
         return self._declared[path]
+
+    def _convert_matches_into_route_keys(self, match: re.Match[str]) -> dict[str, str]:
+        """Return the path's parameters decoded: the path is matched as the client wrote it."""
+        return {name: unquote(value) for name, value in match.groupdict().items()}
 
     def _answer_error(self, raised: Exception) -> Response[str]:
         status, headers, body = _problem_answer(_as_datapunk_error(raised), self.current_event.path)

@@ -22,8 +22,10 @@ Parameters = Sequence[Any] | dict[str, Any] | None
 Statement = LiteralString | sql.SQL | sql.Composed
 
 _BEGIN = "BEGIN"
+# The role too: one that a connection was left with would be that of a table's owner.
 _CONTEXT = """
-SELECT set_config('datapunk.tenant', %s, true),
+SELECT set_config('role', 'none', true),
+       set_config('datapunk.tenant', %s, true),
        set_config('datapunk.principal', %s, true),
        set_config('statement_timeout', %s, true)
 """

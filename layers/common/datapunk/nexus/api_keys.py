@@ -65,7 +65,7 @@ class NewApiKey(BaseModel):
 
     name: Name
     scopes: Annotated[list[KeyScope], Field(min_length=1, max_length=3)]
-    expires_in_days: Annotated[int, Field(ge=1, le=365)] = DAYS
+    expires_in_days: Annotated[int, Field(strict=True, ge=1, le=365)] = DAYS
 
 
 class ApiKey(BaseModel):
