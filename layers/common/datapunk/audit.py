@@ -17,13 +17,18 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
 
+from datapunk.commits import before_each_commit
 from datapunk.context import current
-from datapunk.database import Transaction, before_each_commit, load_queries, transaction
 from datapunk.identity import Caller
+
+if (
+    TYPE_CHECKING
+):  # imported on first use: a function without a database does not pay for its driver
+    from datapunk.database import Transaction
 
 Outcome = Literal["done", "denied", "failed"]
 Detail = Mapping[str, str | int | bool | None]
@@ -70,11 +75,11 @@ _watch: ContextVar[Watch | None] = ContextVar("datapunk_audit", default=None)
 @contextmanager
 def watching(watch: Watch) -> Iterator[Watch]:
     """Have the effects of the body recorded as `watch` says."""
-    token = _watch.set(watch)
+    token, hook = _watch.set(watch), before_each_commit.set(watch.before_commit)
     try:
-        with before_each_commit(watch.before_commit):
-            yield watch
+        yield watch
     finally:
+        before_each_commit.reset(hook)
         _watch.reset(token)
 
 
@@ -120,17 +125,23 @@ def record_alone(
 
     Raises UnavailableError when the database does not answer.
     """
+    from datapunk.database import transaction
+
     with transaction(caller) as tx:
         record(tx, action, resource, outcome, detail, caller=tx.caller, source=source)
 
 
 def expire() -> int:
     """Remove the records that are older than 365 days and return how many."""
+    from datapunk.database import load_queries, transaction
+
     with transaction() as tx:
         return int(tx.value(load_queries(_SQL)["expire"]))
 
 
 def _append(tx: Transaction, entry: str, *, only_after_effect: bool) -> bool:
+    from datapunk.database import load_queries
+
     number = tx.value(
         load_queries(_SQL)["append"], {"entry": entry, "only_after_effect": only_after_effect}
     )

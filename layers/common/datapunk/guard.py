@@ -13,7 +13,7 @@ from datapunk.context import WorkContext
 from datapunk.errors import DatapunkError, TooManyRequestsError
 from datapunk.identity import Caller
 from datapunk.limits import RateState, check_rate
-from datapunk.policy import decide
+from datapunk.policy import needed_scope
 from datapunk.telemetry import count, logger
 
 Answer = dict[str, Any]
@@ -102,7 +102,7 @@ def _is_recorded(guard: Guard, event: Mapping[str, Any], watch: Watch, work: Wor
     """Tell whether a request is recorded though it was allowed and changes nothing in the database."""
     if watch.mutates and event.get("httpMethod") not in _READING:
         return True
-    return guard.administrative or decide(work.caller, work.operation).scope == _ADMINISTRATIVE
+    return guard.administrative or needed_scope(work.operation) == _ADMINISTRATIVE
 
 
 def _recorded(

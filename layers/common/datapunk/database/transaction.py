@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import Any, LiteralString
 
 import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 
+from datapunk.commits import Hook, before_each_commit
 from datapunk.context import current, remaining_seconds
 from datapunk.database.connection import acquire, discard
 from datapunk.database.failures import translate, translated
@@ -91,20 +91,6 @@ class Transaction:
             self.connection.execute("SET LOCAL ROLE NONE")
 
 
-Hook = Callable[[Transaction], None]
-_hook: ContextVar[Hook | None] = ContextVar("datapunk_before_commit", default=None)
-
-
-@contextmanager
-def before_each_commit(hook: Hook) -> Iterator[None]:
-    """Run `hook` before the commit of every transaction of the body."""
-    token = _hook.set(hook)
-    try:
-        yield
-    finally:
-        _hook.reset(token)
-
-
 @contextmanager
 def transaction(caller: Caller | None = None) -> Iterator[Transaction]:
     """Open a transaction in the name of `caller` (the current work's by default).
@@ -119,7 +105,7 @@ def transaction(caller: Caller | None = None) -> Iterator[Transaction]:
     try:
         tx = Transaction(connection, caller)
         yield tx
-        for hook in (*tx.before_commit, _hook.get()):
+        for hook in (*tx.before_commit, before_each_commit.get()):
             if hook is not None:
                 hook(tx)
         with translated():
