@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -20,6 +20,8 @@ class Caller:
     roles: tuple[str, ...] = ()
     scopes: tuple[str, ...] = ()
     actors: tuple[str, ...] = ()
+    valid_until: float = field(default=float("inf"), compare=False, repr=False)
+    """When the credential that it is known by ends, in seconds since the epoch."""
 
 
 SYSTEM = Caller(principal="system", tenant="*")

@@ -184,6 +184,7 @@ def find_api_key(presented: str) -> Caller | None:
         owner,
         scopes=tuple(scope for scope in row["scopes"] if scope in owner.scopes),
         actors=(f"{ACTOR}{key_id}",),
+        valid_until=row["expires_at"].timestamp(),
     )
 
 
