@@ -6,7 +6,8 @@ canonical JSON (members sorted, no spaces), so that a changed, removed or insert
 (`audit_chain`).
 
 Domain code need not remember any of this: the HTTP edge watches over each request (`watching`). Code that
-knows more than the edge says it with `record`, which then stands for the request's own record.
+knows more than the edge says it with `record`, which then stands for the request's own record; code whose
+effect is not in the database says so before it with `announce`.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ if (
 ):  # imported on first use: a function without a database does not pay for its driver
     from datapunk.database import Transaction
 
-Outcome = Literal["done", "denied", "failed"]
+Outcome = Literal["begun", "done", "denied", "failed"]
 Detail = Mapping[str, str | int | bool | None]
 MOST_TEXT = 1_024
 """Characters of any text in a record; what is longer ends there."""
@@ -48,6 +49,8 @@ class Watch:
     source: str
     mutates: bool
     recorded: bool = False
+    begun: bool = False
+    """Whether the trail has what the request is about to do outside the database."""
 
     def before_commit(self, tx: Transaction) -> None:
         """Write the record of a mutating request with its first effect, unless this transaction has one."""
@@ -110,6 +113,29 @@ def record(
             ending.after_commit.append(watch.committed)
 
     tx.before_commit.append(write)
+
+
+def announce(detail: Detail | None = None) -> None:
+    """Record that the request in hand begins what it does outside the database, before it does it.
+
+    Its outcome is recorded as that of any request. Should the database be gone by then, the trail still has
+    who did what, and the answer tells the truth. Nothing is written where no request is watched over.
+    Raises UnavailableError when the database does not answer: then nothing may be begun.
+    """
+    from datapunk.database import transaction
+
+    watch = _watch.get()
+    if watch is None or watch.begun:
+        return
+    entry = _entry(watch.action, watch.resource, "begun", detail or {}, watch.caller, watch.source)
+    # This record is not an effect that asks for another one.
+    hook = before_each_commit.set(None)
+    try:
+        with transaction(watch.caller) as tx:
+            _append(tx, entry, only_after_effect=False)
+    finally:
+        before_each_commit.reset(hook)
+    watch.begun = True
 
 
 def record_alone(

@@ -50,7 +50,7 @@ def guarded(
     """Return the answer of `respond`, or a refusal, with the headers of the limit.
 
     Every mutating, denied or administrative request is in the audit trail by then. A mutating one that
-    cannot be recorded is answered with the reason.
+    cannot be recorded is answered with the reason, unless its record was begun before its effect.
     """
     source = _source(event)
     state = check_rate(work.caller, work.operation, source=source) if guard.limited else None
@@ -127,7 +127,7 @@ def _recorded(
     except DatapunkError as error:
         count("audit_failures_total", service=watch.action.partition(".")[0])
         logger().exception("request not recorded", extra={"outcome": outcome})
-        return refuse(error) if outcome == "done" else answer
+        return refuse(error) if outcome == "done" and not watch.begun else answer
     return answer
 
 

@@ -93,7 +93,7 @@ def test_while_nobody_can_be_asked_the_longer_bound_holds(memory: Memory, clock:
     source.answer = UnavailableError("postgresql")
     # When / Then what is remembered goes on; what is not cannot be told
     for _ in range(11):
-        clock.pass_by(FRESH)
+        clock.pass_by(FRESH)  # no less than the pause, so that it is asked each time
         assert memory.recall("token", "x", source) == ANN
         with pytest.raises(UnavailableError):
             memory.recall("token", "y", source)

@@ -27,6 +27,9 @@ SELECT set_config('datapunk.tenant', %s, true),
        set_config('datapunk.principal', %s, true),
        set_config('statement_timeout', %s, true)
 """
+_NAME = """
+SELECT set_config('datapunk.tenant', %s, true), set_config('datapunk.principal', %s, true)
+"""
 
 
 class Transaction:
@@ -48,6 +51,11 @@ class Transaction:
         """Run a statement and return the number of rows it touched."""
         with translated():
             return self.connection.execute(statement, parameters).rowcount
+
+    def execute_many(self, statement: Statement, parameters: Sequence[dict[str, Any]]) -> None:
+        """Run a statement for each set of parameters, without a round trip for each."""
+        with translated(), self.connection.cursor() as cursor:
+            cursor.executemany(statement, parameters)
 
     def one(self, statement: Statement, parameters: Parameters = None) -> Row | None:
         """Return the first row as a dictionary, or None."""
@@ -78,6 +86,16 @@ class Transaction:
         """Undo only the body when it raises."""
         with translated(), self.connection.transaction():
             yield
+
+    @contextmanager
+    def in_name_of(self, caller: Caller) -> Iterator[None]:
+        """Run the body with what `caller` sees and may write, within this transaction.
+
+        After an error the transaction is going to be rolled back, and the name with it.
+        """
+        self.execute(_NAME, (caller.tenant, caller.principal))
+        yield
+        self.execute(_NAME, (self.caller.tenant, self.caller.principal))
 
     @contextmanager
     def acting_as(self, role: str) -> Iterator[None]:

@@ -149,7 +149,7 @@ def list_api_keys(
 
 
 def revoke_api_key(tx: Transaction, key_id: str) -> None:
-    """Refuse a key from the next request on; it may be revoked already.
+    """Refuse a key from now on (the authorizer within its bound); it may be revoked already.
 
     Raises NotFoundError when there is none that the caller can see, ForbiddenError for who comes through a
     key or a service.

@@ -21,7 +21,7 @@ FRESH = 5.0
 """Seconds for which an outcome stands: the bound within which a revocation takes effect."""
 STALE = 60.0
 """Seconds for which it stands while PostgreSQL or Redis does not answer."""
-PAUSE = 1.0
+PAUSE = 5.0
 """Seconds for which a service that did not answer is not asked about what is remembered."""
 MOST = 1024
 """Credentials an environment remembers; the one found out first makes room for another."""
