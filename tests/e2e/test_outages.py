@@ -26,8 +26,8 @@ BOUND_SECONDS = 6.0
 """Twice the three seconds that are promised: other work of this machine may slow the answer."""
 UNAVAILABLE = frozenset({"dependency"})
 BACK_OFF = 75.0
-"""Seconds in which an event arrives after an outage: a mapping that has failed waits up to 30 s, may then find
-a connection that died meanwhile, and the relay comes once a minute."""
+"""Seconds in which an event arrives after an outage: a mapping that has failed waits up to 30 s, and the
+relay comes once a minute."""
 
 
 @pytest.fixture(autouse=True)

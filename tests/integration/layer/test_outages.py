@@ -10,6 +10,7 @@ from urllib.parse import quote
 import psycopg
 import pytest
 from datapunk.broker import connection as broker_connection
+from datapunk.database import connection as database_connection
 
 from tests.support.invoking import Answer, Invoker
 from tests.support.services import Broker, Instance, eventually
@@ -57,6 +58,32 @@ def test_a_postgresql_that_hangs_is_unavailable_in_time(fragile: Instance, invok
     _assert_unavailable(answer, "postgresql")
     assert seconds < 15, "the caller was kept waiting until the function's end"
     assert invoke("lake.get_dataset").status == 200
+
+
+def test_a_request_waits_once_for_a_postgresql_that_hangs(
+    fragile: Instance, invoke: Invoker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given an operation that needs the database for its limit, its work and its record
+    invoke("lake.create_dataset")
+    time.sleep(1.1)
+    tried: list[str] = []
+    connect = database_connection.connect
+
+    def counted(url: str) -> psycopg.Connection:
+        tried.append(url)
+        return connect(url)
+
+    monkeypatch.setattr(database_connection, "connect", counted)
+    # When
+    with fragile.frozen("postgres"):
+        answer = invoke("lake.insert_records")
+        in_vain = len(tried)
+        again = invoke("lake.insert_records")
+    # Then the next one tries for itself
+    _assert_unavailable(answer, "postgresql")
+    _assert_unavailable(again, "postgresql")
+    assert (in_vain, len(tried)) == (1, 2)
+    assert invoke("lake.insert_records").status == 201
 
 
 def test_a_session_that_was_ended_between_requests_is_replaced(
