@@ -13,6 +13,7 @@ import pytest
 import redis
 from datapunk import cache, limits, trust_store
 from datapunk.keyring.file import FileKeyRing
+from datapunk.nexus import authentication
 from datapunk.nexus.authority import rotate_roots
 from datapunk.nexus.keys import rotate
 from datapunk.settings import settings
@@ -40,6 +41,7 @@ def forget_connections() -> None:
     broker_connection.reset()
     cache.forget()
     limits.forget()
+    authentication.forget()
 
 
 def forget_counted_requests(url: str) -> None:

@@ -152,7 +152,7 @@ def list_api_keys(
 
 
 def revoke_api_key(tx: Transaction, key_id: str) -> None:
-    """Refuse a key from the next request on; it may be revoked already.
+    """Refuse a key from now on (the authorizer within its bound); it may be revoked already.
 
     Raises NotFoundError when there is none that the caller can see, ForbiddenError for who comes through a
     key or a service.
@@ -186,6 +186,7 @@ def find_api_key(presented: str) -> Caller | None:
             owner,
             scopes=tuple(scope for scope in row["scopes"] if scope in owner.scopes),
             actors=(f"{ACTOR}{key_id}",),
+            valid_until=row["expires_at"].timestamp(),
         )
         backup = owner.principal.startswith(_SERVICE)
         touched = row["stale"] and tx.execute(load_queries(_SQL)["touch"], {"id": key_id})

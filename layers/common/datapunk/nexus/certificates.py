@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
@@ -154,7 +155,8 @@ def caller_of_certificate(client_cert: Mapping[str, Any]) -> Caller | None:
     with transaction(SYSTEM) as tx:
         if not tx.value(load_queries(_SQL)["is_good"], parameters):
             return None
-        return workload_caller(tx, tenant, service)
+        caller = workload_caller(tx, tenant, service)
+    return caller and replace(caller, valid_until=certificate.not_valid_after_utc.timestamp())
 
 
 def _sign(workload: Workload, public: Any) -> tuple[x509.Certificate, str]:
