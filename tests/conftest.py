@@ -11,6 +11,7 @@ import datapunk.database.connection as database_connection
 import pytest
 import redis
 from datapunk import cache, limits
+from datapunk.flags import provider as flag_provider
 from datapunk.keyring.file import FileKeyRing
 from datapunk.nexus.authority import rotate_authority
 from datapunk.nexus.keys import rotate
@@ -38,6 +39,7 @@ def forget_connections() -> None:
     broker_connection.reset()
     cache.forget()
     limits.forget()
+    flag_provider.forget()
 
 
 def forget_counted_requests(url: str) -> None:
@@ -76,6 +78,7 @@ def environment(
     forget_counted_requests(instance.url("redis"))
     monkeypatch.setenv("KEY_RING", f"file:{key_ring}")
     monkeypatch.setenv("REDIS_URL", instance.url("redis"))
+    monkeypatch.setenv("FEATURE_FLAGS", "")
     for name in ("DATABASE_CREDENTIALS", "REDIS_CREDENTIALS", "AMQP_CREDENTIALS"):
         monkeypatch.setenv(name, "")
     yield

@@ -8,6 +8,7 @@ from pathlib import Path
 from datapunk.errors import error_classes
 from datapunk.settings import Settings
 
+from infrastructure.documents.flags import build_flags
 from infrastructure.documents.operations import PROJECT, operations
 
 FOLDER = PROJECT / "docs" / "reference"
@@ -68,4 +69,5 @@ PAGES: dict[Path, Callable[[], str]] = {
     FOLDER / "operations.md": build_operations,
     FOLDER / "settings.md": build_settings,
     FOLDER / "errors.md": build_errors,
+    FOLDER / "flags.md": lambda: build_flags(_HEAD),
 }

@@ -194,6 +194,19 @@ class ContentionError(UnavailableError):
     code = "contention"
 
 
+class PausedError(DatapunkError):
+    """An operator has paused this."""
+
+    status = 503
+    code = "paused"
+    retryable = True
+    action = "Wait for the time in Retry-After, then send the request again; ask the operator if it persists."
+
+    def __init__(self, detail: str | None = None, *, retry_after: int = 60) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
+
+
 class DeadlineExceededError(DatapunkError):
     """The work did not finish in time."""
 
