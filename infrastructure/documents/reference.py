@@ -9,6 +9,7 @@ from datapunk.errors import error_classes
 from datapunk.settings import Settings
 
 from infrastructure.documents.flags import build_flags
+from infrastructure.documents.health import build_health
 from infrastructure.documents.operations import PROJECT, operations
 
 FOLDER = PROJECT / "docs" / "reference"
@@ -70,4 +71,5 @@ PAGES: dict[Path, Callable[[], str]] = {
     FOLDER / "settings.md": build_settings,
     FOLDER / "errors.md": build_errors,
     FOLDER / "flags.md": lambda: build_flags(_HEAD),
+    FOLDER / "health.md": lambda: build_health(_HEAD),
 }

@@ -16,6 +16,7 @@ Raised low, by meaning; mapped once, at the edge, by class::
     ├── TooManyRequestsError      429  too_many_requests   (retryable)
     ├── UnavailableError          503  unavailable         (retryable)
     │   └── ContentionError       503  contention          (retryable)
+    ├── PausedError               503  paused              (retryable)
     └── DeadlineExceededError     504  deadline_exceeded   (retryable)
 
 `status` is the HTTP status at the edge, `code` is stable and meant for programs, `retryable` tells a

@@ -32,6 +32,7 @@ from datapunk.context import (
     working,
 )
 from datapunk.errors import (
+    ConfigurationError,
     DatapunkError,
     InvalidInputError,
     MalformedRequestError,
@@ -178,7 +179,7 @@ def http_function(
                 lambda error: _refuse(error, event),
             )
             headers = answer.setdefault("multiValueHeaders", {})
-            add_headers(headers, secure=settings().issuer.startswith("https:"))
+            add_headers(headers, secure=_is_secure())
             headers["X-Correlation-Id"] = [work.correlation_id]
             headers["traceparent"] = [work.trace.header()]
             status = str(answer["statusCode"])
@@ -203,6 +204,14 @@ def http_function(
             return answer
 
     return app, handler
+
+
+def _is_secure() -> bool:
+    """Tell whether answers travel over HTTPS; settings that cannot be read do not keep one from leaving."""
+    try:
+        return settings().issuer.startswith("https:")
+    except ConfigurationError:
+        return False
 
 
 def _resolve(app: HttpFunction, event: dict[str, Any], context: Any) -> dict[str, Any]:
