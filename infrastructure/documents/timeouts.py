@@ -150,8 +150,8 @@ def build_timeouts(head: str) -> str:
         ]
     lines += [
         "\n## Routes, queues and schedules\n",
-        f"API Gateway ends a request after {EDGE_SECONDS} s, and no function that answers one may run longer. Its",
-        "work must be done half a second earlier, which leaves time to say so (504 `deadline_exceeded`).\n",
+        f"API Gateway ends a request after {EDGE_SECONDS} s; no function that answers one may run longer.",
+        "Its work must be done half a second earlier: there is time to say so (504 `deadline_exceeded`).\n",
         "| function | trigger | seconds |",
         "| --- | --- | --- |",
     ]
