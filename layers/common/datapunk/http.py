@@ -37,6 +37,7 @@ from datapunk.errors import (
     InvalidInputError,
     MalformedRequestError,
     NotFoundError,
+    PausedError,
     PayloadTooLargeError,
     UnsupportedMediaTypeError,
 )
@@ -246,7 +247,8 @@ def _refuse(error: DatapunkError, event: Mapping[str, Any]) -> dict[str, Any]:
 def _problem_answer(error: DatapunkError, path: str) -> tuple[int, dict[str, str], str]:
     """Log and count the error; return its status, headers and problem document."""
     work = current()
-    if error.status >= 500:  # noqa: PLR2004 -- server errors
+    # What an operator has paused fails by intent: the line of the request says enough.
+    if error.status >= 500 and not isinstance(error, PausedError):  # noqa: PLR2004 -- server errors
         logger().exception("request failed", extra={"code": error.code})
     if work is not None:
         count("error_rate_total", service=work.service, error_type=error.code)
