@@ -43,6 +43,11 @@ class Paths:
         return self.state / "keyring"
 
     @property
+    def authority(self) -> Path:
+        """The authority of the certificate that the API shows on its mutual TLS side."""
+        return self.state / "tls" / "ca.pem"
+
+    @property
     def flags(self) -> Path:
         """The rules of feature flags: edit it to switch one."""
         return self.state / "flags.json"

@@ -12,7 +12,11 @@ import pytest
 from tests.support.samples import PROJECT
 
 PAGES = [PROJECT / "README.md", *sorted((PROJECT / "docs").rglob("*.md"))]
-PROVEN = ("reference/protocols.md", "reference/service-mesh.md", "explanation/service-interaction.md")
+PROVEN = (
+    "reference/protocols.md",
+    "reference/service-mesh.md",
+    "explanation/service-interaction.md",
+)
 """Pages on which every claim names its test."""
 _TEST = re.compile(r"\btests/[\w/]+\.py::\w+")
 _LINK = re.compile(r"\]\(([^)\s]+)\)")

@@ -59,8 +59,8 @@ def test_a_localstack_session_works(deployed: Plane, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("AWS_ENDPOINT_URL", deployed.endpoint)
     # When
     pages = Session().client("lambda").get_paginator("list_functions").paginate()
-    # Then
     functions = {item["FunctionName"] for page in pages for item in page["Functions"]}
+    # Then
     assert f"{STACK}-stream-store_event" in functions
 
 
