@@ -9,7 +9,7 @@ import pytest
 from datapunk.cache import client
 from datapunk.errors import UnavailableError
 from datapunk.nexus import authentication
-from datapunk.nexus.authority import rotate_authority
+from datapunk.nexus.authority import rotate_roots
 from datapunk.nexus.keys import rotate
 from datapunk.nexus.remembered import FRESH, STALE
 from datapunk.settings import settings
@@ -29,7 +29,7 @@ def platform(fragile: Instance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("KEY_RING", f"file:{tmp_path / 'keyring'}")
     settings.cache_clear()
     rotate()
-    rotate_authority()
+    rotate_roots()
     return fragile
 
 
