@@ -1,6 +1,6 @@
 # Datapunk: every target brings the environment it needs; nothing is installed by hand.
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs demo token test check lint build bench openapi policies schema deploy
+.PHONY: help up down status logs demo token test check lint build bench openapi policies schema gateway deploy
 
 PYTHON ?= python3
 ENV ?= dev
@@ -83,6 +83,10 @@ policies: ## Compile the policy of infrastructure/policies, through all its gate
 schema: ## Write infrastructure/schema.sql from the migrations
 	@$(BOOTSTRAP) --group dev
 	@$(RUN) -m infrastructure.local schema
+
+gateway: ## Print the routes as a configuration of NGINX or Kong (FORMAT=nginx GATEWAYS="host:port ...")
+	@$(BOOTSTRAP) --group dev >&2
+	@$(RUN) -m infrastructure.gateways $(or $(FORMAT),nginx) $(foreach place,$(GATEWAYS),--gateway $(place))
 
 deploy: build ## Deploy to AWS (ENV=dev or prod)
 	@SAM_CLI_TELEMETRY=0 $(SAM) deploy --config-env $(ENV)

@@ -59,6 +59,7 @@ CEILINGS = {
     "nexus.list_api_keys": 1265,
     "nexus.list_audit": 1170,
     "nexus.list_clients": 1185,
+    "nexus.list_flags": 1175,
     "nexus.list_sessions": 1190,
     "nexus.list_tenants": 1190,
     "nexus.list_users": 1180,

@@ -12,6 +12,7 @@ import datapunk.database.connection as database_connection
 import pytest
 import redis
 from datapunk import cache, limits, trust_store
+from datapunk.flags import provider as flag_provider
 from datapunk.keyring.file import FileKeyRing
 from datapunk.nexus import authentication
 from datapunk.nexus.authority import rotate_roots
@@ -41,6 +42,7 @@ def forget_connections() -> None:
     broker_connection.reset()
     cache.forget()
     limits.forget()
+    flag_provider.forget()
     authentication.forget()
 
 
@@ -80,6 +82,7 @@ def environment(
     forget_counted_requests(instance.url("redis"))
     monkeypatch.setenv("KEY_RING", f"file:{key_ring}")
     monkeypatch.setenv("REDIS_URL", instance.url("redis"))
+    monkeypatch.setenv("FEATURE_FLAGS", "")
     for name in ("DATABASE_CREDENTIALS", "REDIS_CREDENTIALS", "AMQP_CREDENTIALS"):
         monkeypatch.setenv(name, "")
     yield

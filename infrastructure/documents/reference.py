@@ -8,7 +8,10 @@ from pathlib import Path
 from datapunk.errors import error_classes
 from datapunk.settings import Settings
 
+from infrastructure.documents.flags import build_flags
+from infrastructure.documents.health import build_health
 from infrastructure.documents.operations import PROJECT, operations
+from infrastructure.documents.timeouts import build_timeouts
 
 FOLDER = PROJECT / "docs" / "reference"
 _HEAD = "<!-- Written by `make openapi` from the code: edit there. -->\n"
@@ -68,4 +71,7 @@ PAGES: dict[Path, Callable[[], str]] = {
     FOLDER / "operations.md": build_operations,
     FOLDER / "settings.md": build_settings,
     FOLDER / "errors.md": build_errors,
+    FOLDER / "flags.md": lambda: build_flags(_HEAD),
+    FOLDER / "health.md": lambda: build_health(_HEAD),
+    FOLDER / "timeouts.md": lambda: build_timeouts(_HEAD),
 }

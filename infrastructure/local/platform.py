@@ -113,6 +113,8 @@ class Platform:
 
     def _deploy(self) -> bool:
         self.data_plane.choose_ports()
+        if not self.paths.flags.exists():
+            self.paths.flags.write_text("{}\n", encoding="utf-8")
         urls = self.endpoints()
         parameters = local_parameters(
             database_url=urls["database"],
@@ -120,6 +122,7 @@ class Platform:
             amqp_url=urls["amqp"],
             issuer=urls["api"],
             key_ring=self.paths.key_ring,
+            flags=self.paths.flags,
         )
         template = self.paths.run / "template.json"
         outcome = deploy(urls["aws"], STACK, template, parameters, self.paths.project)

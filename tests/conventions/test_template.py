@@ -48,6 +48,7 @@ ENVIRONMENT = {
     "STORAGE_BUCKET",
     "ISSUER",
     "KEY_RING",
+    "FEATURE_FLAGS",
     "MUTUAL_TLS_DOMAIN",
     "POWERTOOLS_METRICS_NAMESPACE",
     "PYDANTIC_DISABLE_PLUGINS",
@@ -260,7 +261,7 @@ def test_the_managed_data_plane_stands_or_falls_with_its_url() -> None:
     # When
     conditions = {
         name: resources[name].get("Condition")
-        for name in ("Network", "Database", "Cache", "Broker", "Storage")
+        for name in ("Network", "Database", "Cache", "Broker", "Storage", "Flags")
     }
     # Then
     assert conditions == {
@@ -269,6 +270,7 @@ def test_the_managed_data_plane_stands_or_falls_with_its_url() -> None:
         "Cache": "ManagedCache",
         "Broker": "ManagedBroker",
         "Storage": None,
+        "Flags": "HostsFlags",
     }
 
 

@@ -42,7 +42,7 @@ class Translation:
 
 
 def local_parameters(
-    *, database_url: str, redis_url: str, amqp_url: str, issuer: str, key_ring: Path
+    *, database_url: str, redis_url: str, amqp_url: str, issuer: str, key_ring: Path, flags: Path
 ) -> dict[str, str]:
     """Return the template's parameters for one machine, where all services are given by URL.
 
@@ -57,6 +57,7 @@ def local_parameters(
         "AmqpUrl": amqp_url,
         "Issuer": issuer,
         "KeyRing": f"file:{key_ring}",
+        "FeatureFlags": f"file:{flags}",
         "BrokerArn": f"arn:aws:mq:{prefix}:broker:local:b-00000000-0000-0000-0000-000000000000",
         "BrokerSecretArn": f"arn:aws:secretsmanager:{prefix}:secret:local-broker",
     }

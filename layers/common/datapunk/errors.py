@@ -16,6 +16,7 @@ Raised low, by meaning; mapped once, at the edge, by class::
     ├── TooManyRequestsError      429  too_many_requests   (retryable)
     ├── UnavailableError          503  unavailable         (retryable)
     │   └── ContentionError       503  contention          (retryable)
+    ├── PausedError               503  paused              (retryable)
     └── DeadlineExceededError     504  deadline_exceeded   (retryable)
 
 `status` is the HTTP status at the edge, `code` is stable and meant for programs, `retryable` tells a
@@ -192,6 +193,19 @@ class ContentionError(UnavailableError):
     """Others are changing the same data."""
 
     code = "contention"
+
+
+class PausedError(DatapunkError):
+    """An operator has paused this."""
+
+    status = 503
+    code = "paused"
+    retryable = True
+    action = "Wait for the time in Retry-After, then send the request again; ask the operator if it persists."
+
+    def __init__(self, detail: str | None = None, *, retry_after: int = 60) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
 
 
 class DeadlineExceededError(DatapunkError):

@@ -32,10 +32,12 @@ from datapunk.context import (
     working,
 )
 from datapunk.errors import (
+    ConfigurationError,
     DatapunkError,
     InvalidInputError,
     MalformedRequestError,
     NotFoundError,
+    PausedError,
     PayloadTooLargeError,
     UnsupportedMediaTypeError,
 )
@@ -198,7 +200,7 @@ def http_function(
                 lambda error: _refuse(error, event),
             )
             headers = answer.setdefault("multiValueHeaders", {})
-            add_headers(headers, secure=settings().issuer.startswith("https:"))
+            add_headers(headers, secure=_is_secure())
             headers["X-Correlation-Id"] = [work.correlation_id]
             headers["traceparent"] = [work.trace.header()]
             status = str(answer["statusCode"])
@@ -223,6 +225,14 @@ def http_function(
             return answer
 
     return app, handler
+
+
+def _is_secure() -> bool:
+    """Tell whether answers travel over HTTPS; settings that cannot be read do not keep one from leaving."""
+    try:
+        return settings().issuer.startswith("https:")
+    except ConfigurationError:
+        return False
 
 
 def _resolve(app: HttpFunction, received: Received, context: Any) -> dict[str, Any]:
@@ -258,7 +268,8 @@ def _refuse(error: DatapunkError, event: Mapping[str, Any]) -> dict[str, Any]:
 def _problem_answer(error: DatapunkError, path: str) -> tuple[int, dict[str, str], str]:
     """Log and count the error; return its status, headers and problem document."""
     work = current()
-    if error.status >= 500:  # noqa: PLR2004 -- server errors
+    # What an operator has paused fails by intent: the line of the request says enough.
+    if error.status >= 500 and not isinstance(error, PausedError):  # noqa: PLR2004 -- server errors
         logger().exception("request failed", extra={"code": error.code})
     if work is not None:
         count("error_rate_total", service=work.service, error_type=error.code)

@@ -94,6 +94,13 @@ class Settings(BaseModel):
         alias="ADMIN_NETWORKS",
         description="Networks administration is allowed from (`10.0.0.0/8 2001:db8::/32`); none: any.",
     )
+    feature_flags: str = Field(
+        default="",
+        alias="FEATURE_FLAGS",
+        pattern=r"^(|file:.+|appconfig:[^/]+/[^/]+/[^/]+)$",
+        description="Rules of feature flags: `file:<path>`, or in AWS AppConfig"
+        " `appconfig:<application>/<environment>/<profile>`; empty: every flag has its default.",
+    )
     log_level: str = Field(
         default="INFO", alias="POWERTOOLS_LOG_LEVEL", description="Least severe level logged."
     )

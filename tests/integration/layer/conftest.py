@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -23,10 +24,13 @@ def own_instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]
 
 
 @pytest.fixture
-def fragile(own_instance: Instance, monkeypatch: pytest.MonkeyPatch) -> Iterator[Instance]:
+def fragile(
+    own_instance: Instance, key_ring: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Instance]:
     """Let functions use a new database and virtual host of the instance that may be stopped."""
     forget_connections()
     database, host = own_instance.borrow_database(), own_instance.new_virtual_host()
+    monkeypatch.setenv("KEY_RING", f"file:{key_ring}")
     monkeypatch.setenv("DATABASE_URL", database)
     monkeypatch.setenv("AMQP_URL", host)
     monkeypatch.setenv("REDIS_URL", own_instance.url("redis"))

@@ -1,0 +1,67 @@
+"""The table of routes, read from `template.yaml`: the only place where routes are declared."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from infrastructure.documents.operations import PROJECT
+
+_PARAMETER = re.compile(r"\{(\w+)(\+?)\}")
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A path of the API (`/v1/lake/datasets/{dataset}`), one method, its operation, its seconds."""
+
+    path: str
+    method: str
+    operation: str
+    seconds: int
+
+    @property
+    def name(self) -> str:
+        """A name that no other route has: `lake.get_dataset-get-v1-lake-datasets-dataset`."""
+        words = re.sub(r"[^A-Za-z0-9]+", "-", self.path).strip("-")
+        return f"{self.operation}-{self.method.lower()}-{words}"
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether the path has no parameters."""
+        return "{" not in self.path
+
+    @property
+    def pattern(self) -> str:
+        """The path as a regular expression without anchors; a parameter is one segment, a greedy one more."""
+        parts, end = [], 0
+        for found in _PARAMETER.finditer(self.path):
+            parts += [re.escape(self.path[end : found.start()]), ".+" if found[2] else "[^/]+"]
+            end = found.end()
+        return "".join([*parts, re.escape(self.path[end:])])
+
+
+@cache
+def read_routes() -> tuple[Route, ...]:
+    """Return every route; fixed paths first, as a gateway matches them."""
+    order = sorted(_routes(), key=lambda route: (not route.is_fixed, route.path, route.method))
+    return tuple(order)
+
+
+def _routes() -> Iterator[Route]:
+    from samtranslator.yaml_helper import yaml_parse
+
+    template: dict[str, Any] = yaml_parse((PROJECT / "template.yaml").read_text(encoding="utf-8"))
+    shared = template["Globals"]["Function"]["Timeout"]
+    for resource in template["Resources"].values():
+        if resource["Type"] != "AWS::Serverless::Function":
+            continue
+        properties = resource["Properties"]
+        operation = properties["Handler"].removesuffix(".handler")
+        for event in properties.get("Events", {}).values():
+            if event["Type"] == "Api":
+                route = event["Properties"]
+                method = route["Method"].upper()
+                yield Route(route["Path"], method, operation, properties.get("Timeout", shared))
