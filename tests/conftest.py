@@ -12,6 +12,7 @@ import pytest
 import redis
 from datapunk import cache, limits
 from datapunk.keyring.file import FileKeyRing
+from datapunk.mesh import breaker, calling
 from datapunk.nexus.authority import rotate_authority
 from datapunk.nexus.keys import rotate
 from datapunk.settings import settings
@@ -38,13 +39,16 @@ def forget_connections() -> None:
     broker_connection.reset()
     cache.forget()
     limits.forget()
+    breaker.forget()
+    calling.forget()
 
 
 def forget_counted_requests(url: str) -> None:
-    """Let nobody have sent a request: tests share their callers, and so their rate limits."""
+    """Let nobody have sent a request or failed: tests share their callers and the services they call."""
     with redis.Redis.from_url(url) as server:
-        for key in server.scan_iter("rate:*", count=1000):
-            server.delete(key)
+        for kind in ("rate", "breaker", "bulkhead"):
+            for key in server.scan_iter(f"{kind}:*", count=1000):
+                server.delete(key)
 
 
 @pytest.fixture(scope="session")

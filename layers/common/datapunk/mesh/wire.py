@@ -71,6 +71,11 @@ def post(url: str, content: bytes, headers: dict[str, str], timeout: float, serv
         raise UnavailableError(service) from error
 
 
+def forget() -> None:
+    """Close every connection."""
+    _pool().clear()
+
+
 @cache
 def _pool() -> urllib3.PoolManager:
     import urllib3
