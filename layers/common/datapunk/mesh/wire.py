@@ -1,4 +1,7 @@
-"""What transports have in common: a call on its way, and connections that are kept."""
+"""What transports have in common: a call on its way, and connections that are kept.
+
+`urllib3` is no part of the common layer: Lambda's runtime has it, for botocore.
+"""
 
 from __future__ import annotations
 
