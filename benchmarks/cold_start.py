@@ -33,6 +33,7 @@ CEILINGS = {
     "lake.insert_records": 1225,
     "lake.list_datasets": 1135,
     "lake.query_records": 1160,
+    "lake.serve_rpc": 1315,
     "nexus.assign_role": 1155,
     "nexus.authorize": 1405,
     "nexus.begin_authorization": 1220,
@@ -58,6 +59,7 @@ CEILINGS = {
     "nexus.issue_token": 1480,
     "nexus.list_api_keys": 1265,
     "nexus.list_audit": 1170,
+    "nexus.list_breakers": 1220,
     "nexus.list_clients": 1185,
     "nexus.list_flags": 1175,
     "nexus.list_sessions": 1190,
@@ -72,6 +74,7 @@ CEILINGS = {
     "nexus.revoke_token": 1480,
     "nexus.rotate_api_key": 1265,
     "nexus.rotate_keys": 1310,
+    "nexus.serve_rpc": 1180,
     "nexus.sign_in": 1210,
     "nexus.update_user": 1185,
     "nexus.verify_audit": 1165,
@@ -80,6 +83,7 @@ CEILINGS = {
     "stream.list_events": 1220,
     "stream.publish_event": 1250,
     "stream.relay_outbox": 1070,
+    "stream.serve_rpc": 1275,
     "stream.store_event": 1105,
 }
 _REFERENCES = re.compile(r"I\s+refs:\s+([\d,]+)")

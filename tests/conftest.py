@@ -14,6 +14,7 @@ import redis
 from datapunk import cache, limits, trust_store
 from datapunk.flags import provider as flag_provider
 from datapunk.keyring.file import FileKeyRing
+from datapunk.mesh import breaker, calling
 from datapunk.nexus import authentication
 from datapunk.nexus.authority import rotate_roots
 from datapunk.nexus.keys import rotate
@@ -44,13 +45,16 @@ def forget_connections() -> None:
     limits.forget()
     flag_provider.forget()
     authentication.forget()
+    breaker.forget()
+    calling.forget()
 
 
 def forget_counted_requests(url: str) -> None:
-    """Let nobody have sent a request: tests share their callers, and so their rate limits."""
+    """Let nobody have sent a request or failed: tests share their callers and the services they call."""
     with redis.Redis.from_url(url) as server:
-        for key in server.scan_iter("rate:*", count=1000):
-            server.delete(key)
+        for kind in ("rate", "breaker", "bulkhead"):
+            for key in server.scan_iter(f"{kind}:*", count=1000):
+                server.delete(key)
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,9 @@ Raised low, by meaning; mapped once, at the edge, by class::
     ├── InvalidInputError         422  invalid_input
     ├── TooManyRequestsError      429  too_many_requests   (retryable)
     ├── UnavailableError          503  unavailable         (retryable)
-    │   └── ContentionError       503  contention          (retryable)
+    │   ├── ContentionError       503  contention          (retryable)
+    │   ├── CircuitOpenError      503  circuit_open        (retryable)
+    │   └── BulkheadFullError     503  bulkhead_full       (retryable)
     ├── PausedError               503  paused              (retryable)
     └── DeadlineExceededError     504  deadline_exceeded   (retryable)
 
@@ -206,6 +208,18 @@ class PausedError(DatapunkError):
     def __init__(self, detail: str | None = None, *, retry_after: int = 60) -> None:
         super().__init__(detail)
         self.retry_after = retry_after
+
+
+class CircuitOpenError(UnavailableError):
+    """A service this operation depends on has failed too often and is left alone for a while."""
+
+    code = "circuit_open"
+
+
+class BulkheadFullError(UnavailableError):
+    """A service this operation depends on is busy with as many calls as it may get."""
+
+    code = "bulkhead_full"
 
 
 class DeadlineExceededError(DatapunkError):

@@ -1,4 +1,4 @@
-"""The cache client and the rate limit on a Redis cluster, as on AWS."""
+"""The cache client, the rate limit and breakers on a Redis cluster, as on AWS."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from datapunk import cache, limits
 from datapunk.database import transaction
 from datapunk.identity import SYSTEM, Caller
 from datapunk.limits import check_rate
+from datapunk.mesh import breaker
+from datapunk.mesh.breaker import BreakerPolicy
 from datapunk.settings import settings
 
 from infrastructure.local.paths import default_paths
 from infrastructure.local.services.programs import require_programs
 from infrastructure.local.services.redis_cluster import RedisCluster
+from tests.support.breaking import call, fail
 from tests.support.services import Instance
 
 QUOTA = 40
@@ -65,3 +68,21 @@ def test_exactly_the_quota_of_each_client_passes_wherever_its_key_is(
         assert state.remaining is not None
         passed[caller] += state.allowed
     assert passed == {caller: QUOTA - 1 if caller is callers[0] else QUOTA for caller in callers}
+
+
+def test_breakers_and_bulkheads_are_wherever_their_keys_are(cluster: RedisCluster) -> None:
+    # Given targets that are spread over the nodes
+    breaker.forget()
+    policy = BreakerPolicy(concurrency=2)
+    targets = [f"service-{number}" for number in range(12)]
+    # When
+    went = {target: [fail(target, policy) for _ in range(6)] for target in targets[:6]}
+    well = {target: [call(target, policy) for _ in range(6)] for target in targets[6:]}
+    # Then
+    assert set(map(tuple, went.values())) == {("failed",) * 5 + ("circuit_open",)}
+    assert set(map(tuple, well.values())) == {("ok",) * 6}
+    states = {state.target: state for state in breaker.states()}
+    assert {states[target].state for target in targets[:6]} == {"open"}
+    assert {(states[target].state, states[target].busy) for target in targets[6:]} == {
+        ("closed", 0)
+    }
