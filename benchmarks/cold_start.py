@@ -49,7 +49,8 @@ _REFERENCES = re.compile(r"I\s+refs:\s+([\d,]+)")
 def modules() -> list[str]:
     """Return every handler's module name."""
     functions = PROJECT / "functions"
-    return [f"{file.parent.name}.{file.stem}" for file in sorted(functions.glob("*/*.py"))]
+    files = [*sorted(functions.glob("*/*.py")), *sorted(functions.glob("*/*/app.py"))]
+    return [".".join(file.relative_to(functions).with_suffix("").parts) for file in files]
 
 
 def command(module: str) -> list[str]:

@@ -77,6 +77,7 @@ def environment(
     forget_connections()
     forget_counted_requests(instance.url("redis"))
     monkeypatch.setenv("KEY_RING", f"file:{key_ring}")
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "datapunk-nexus-test")
     monkeypatch.setenv("REDIS_URL", instance.url("redis"))
     for name in ("DATABASE_CREDENTIALS", "REDIS_CREDENTIALS", "AMQP_CREDENTIALS"):
         monkeypatch.setenv(name, "")

@@ -14,9 +14,9 @@ sys.path[:0] = [str(LAYER), str(FUNCTIONS)]
 
 def documents() -> dict[Path, Callable[[], str]]:
     """Return every generated file and what makes its text."""
-    from infrastructure.documents import openapi, reference
+    from infrastructure.documents import openapi, reference, services
 
-    return {openapi.FILE: openapi.build, **reference.PAGES}
+    return {openapi.FILE: openapi.build, services.FILE: services.build, **reference.PAGES}
 
 
 def main() -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 from datapunk.errors import error_classes
 from datapunk.settings import Settings
 
-from infrastructure.documents.operations import PROJECT, operations
+from infrastructure.documents.operations import FUNCTIONS, PROJECT, operations
 
 FOLDER = PROJECT / "docs" / "reference"
 _HEAD = "<!-- Written by `make openapi` from the code: edit there. -->\n"
@@ -24,7 +24,7 @@ def build_operations() -> str:
         "| --- | --- | --- | --- |",
     ]
     for item in operations():
-        code = f"[`{item.id}`](../../functions/{item.module}/{item.name}.py)"
+        code = f"[`{item.id}`](../../functions/{item.file.relative_to(FUNCTIONS)})"
         sample = f"[event](../../events/{item.module}/{item.name}.json)"
         lines.append(f"| {code} | `{item.trigger}` | {item.summary} | {sample} |")
     return "\n".join(lines) + "\n"

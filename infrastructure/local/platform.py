@@ -20,7 +20,12 @@ from infrastructure.local.state import State, write_json
 
 STACK = "datapunk-local"
 SERVICE_SECONDS = 90.0
-AT_DEPLOYMENT = ("nexus-migrate", "nexus-rotate_keys", "stream-declare_topology")
+AT_DEPLOYMENT = (
+    "nexus-migrate",
+    "nexus-rotate_keys",
+    "stream-declare_topology",
+    "nexus-register_services",
+)
 """Functions that a deployment runs once, in this order."""
 
 

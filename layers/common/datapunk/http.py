@@ -143,7 +143,7 @@ class HttpFunction(APIGatewayRestResolver):
         return self._declared[path]
 
     def _answer_error(self, raised: Exception) -> Response[str]:
-        status, headers, body = _problem_answer(_as_datapunk_error(raised), self.current_event.path)
+        status, headers, body = problem_answer(as_datapunk_error(raised), self.current_event.path)
         return Response(status_code=status, content_type=PROBLEM_JSON, body=body, headers=headers)
 
 
@@ -167,42 +167,54 @@ def http_function(
     app = HttpFunction(operation, accepts, produces, raises, parameters, guard)
 
     def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-        started = time.perf_counter()
-        event = clean_request(event)
-        with working(_work(operation, event, context)) as work:
-            answer = guarded(
-                guard,
-                event,
-                work,
-                lambda: _resolve(app, event, context),
-                lambda error: _refuse(error, event),
-            )
-            headers = answer.setdefault("multiValueHeaders", {})
-            add_headers(headers, secure=settings().issuer.startswith("https:"))
-            headers["X-Correlation-Id"] = [work.correlation_id]
-            headers["traceparent"] = [work.trace.header()]
-            status = str(answer["statusCode"])
-            elapsed = time.perf_counter() - started
-            endpoint = f"{event.get('httpMethod', '')} {event.get('resource', '')}"
-            observe(
-                "request_duration_seconds",
-                elapsed,
-                service=work.service,
-                endpoint=endpoint,
-                status=status,
-            )
-            logger().info(
-                "request",
-                extra={
-                    "endpoint": endpoint,
-                    "status": answer["statusCode"],
-                    "duration_ms": round(elapsed * 1000, 3),
-                    "principal": work.caller.principal,
-                },
-            )
-            return answer
+        return serve(
+            operation, guard, event, context, lambda request: _resolve(app, request, context)
+        )
 
     return app, handler
+
+
+def serve(
+    operation: str,
+    guard: Guard,
+    event: dict[str, Any],
+    context: Any,
+    respond: Callable[[dict[str, Any]], dict[str, Any]],
+) -> dict[str, Any]:
+    """Answer a request with what `respond` makes of it, and with all that every answer has in common.
+
+    `respond` gets the request cleaned; it may raise nothing.
+    """
+    started = time.perf_counter()
+    event = clean_request(event)
+    with working(_work(operation, event, context)) as work:
+        answer = guarded(
+            guard, event, work, lambda: respond(event), lambda error: refuse(error, event)
+        )
+        headers = answer.setdefault("multiValueHeaders", {})
+        add_headers(headers, secure=settings().issuer.startswith("https:"))
+        headers["X-Correlation-Id"] = [work.correlation_id]
+        headers["traceparent"] = [work.trace.header()]
+        status = str(answer["statusCode"])
+        elapsed = time.perf_counter() - started
+        endpoint = f"{event.get('httpMethod', '')} {event.get('resource', '')}"
+        observe(
+            "request_duration_seconds",
+            elapsed,
+            service=work.service,
+            endpoint=endpoint,
+            status=status,
+        )
+        logger().info(
+            "request",
+            extra={
+                "endpoint": endpoint,
+                "status": answer["statusCode"],
+                "duration_ms": round(elapsed * 1000, 3),
+                "principal": work.caller.principal,
+            },
+        )
+        return answer
 
 
 def _resolve(app: HttpFunction, event: dict[str, Any], context: Any) -> dict[str, Any]:
@@ -211,18 +223,18 @@ def _resolve(app: HttpFunction, event: dict[str, Any], context: Any) -> dict[str
     That is a body it could not even look at, and an answer that cannot be written.
     """
     try:
-        _check_caller(app.operation, event)
-        _check_body(event, json_only=not app.accepts)
+        check_caller(app.operation, event)
+        check_body(event, json_only=not app.accepts)
         if not app.guard.open_query:
             check_query(event, app.declared(str(event.get("resource") or "")))
         return app.resolve(event, context)
     except Exception as error:  # noqa: BLE001 -- a caller gets a problem document in any case
-        return _refuse(_as_datapunk_error(error), event)
+        return refuse(as_datapunk_error(error), event)
 
 
-def _refuse(error: DatapunkError, event: Mapping[str, Any]) -> dict[str, Any]:
+def refuse(error: DatapunkError, event: Mapping[str, Any]) -> dict[str, Any]:
     """Return the answer to a request no handler looks at."""
-    status, headers, body = _problem_answer(error, event.get("path", ""))
+    status, headers, body = problem_answer(error, event.get("path", ""))
     return {
         "statusCode": status,
         "multiValueHeaders": {
@@ -234,7 +246,7 @@ def _refuse(error: DatapunkError, event: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _problem_answer(error: DatapunkError, path: str) -> tuple[int, dict[str, str], str]:
+def problem_answer(error: DatapunkError, path: str) -> tuple[int, dict[str, str], str]:
     """Log and count the error; return its status, headers and problem document."""
     work = current()
     if error.status >= 500:  # noqa: PLR2004 -- server errors
@@ -245,7 +257,7 @@ def _problem_answer(error: DatapunkError, path: str) -> tuple[int, dict[str, str
     return error.status, problem_headers(error), _dumps(document)
 
 
-def _check_caller(operation: str, event: Mapping[str, Any]) -> None:
+def check_caller(operation: str, event: Mapping[str, Any]) -> None:
     """Refuse a caller to whom the policy refuses the operation.
 
     The gateway's authorizer has said who it is; what he may do is decided here too, so that it holds
@@ -257,7 +269,7 @@ def _check_caller(operation: str, event: Mapping[str, Any]) -> None:
     require(operation, trusted_network=lambda: settings().trusts(address))
 
 
-def _check_body(event: Mapping[str, Any], *, json_only: bool) -> None:
+def check_body(event: Mapping[str, Any], *, json_only: bool) -> None:
     """Refuse a body that is too large, not base64 where it says so, or no JSON where only that is read.
 
     The resolver would also read forms, and fails on malformed ones; no operation takes them.
@@ -290,7 +302,7 @@ def _work(operation: str, event: Mapping[str, Any], context: Any) -> WorkContext
     )
 
 
-def _as_datapunk_error(raised: Exception) -> DatapunkError:
+def as_datapunk_error(raised: Exception) -> DatapunkError:
     """Translate what the resolver raises; anything unknown becomes an internal error without details."""
     if isinstance(raised, DatapunkError):
         return raised

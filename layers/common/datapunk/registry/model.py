@@ -94,7 +94,7 @@ class Registration(BaseModel):
     address: str = Field(default="", pattern=_ADDRESS)
     port: int = Field(default=0, ge=0, le=65_535)
     tags: tuple[Tag, ...] = Field(default=(), max_length=64)
-    meta: dict[str, Annotated[str, StringConstraints(max_length=512)]] = Field(
+    meta: dict[str, Annotated[str, StringConstraints(max_length=4_096)]] = Field(
         default_factory=dict, max_length=64
     )
     weights: Weights = Weights()

@@ -155,11 +155,17 @@ def wait(tenant: str, index: int, seconds: float) -> int:
 
 
 def sweep() -> int:
-    """Let leases that are over expire, for every tenant; return how many tenants there are."""
-    found = tenants()
-    for tenant in found:
+    """Let leases that are over expire, for every tenant; return how many tenants have something registered.
+
+    The platform's own services do not count.
+    """
+    occupied = 0
+    for tenant in tenants():
         _run("look", tenant)
-    return len(found)
+        if tenant != PLATFORM:
+            with redis_cache.translated():
+                occupied += bool(redis_cache.client().exists(key(tenant, "instances")))
+    return occupied
 
 
 def tenants() -> list[str]:
