@@ -8,8 +8,6 @@ server, with the same answers.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 from fastapi import FastAPI
@@ -49,19 +47,14 @@ def asgi_function(operation: str, app: FastAPI, *, guard: Guard = _OPEN) -> Lamb
     # It would log a second time what the edge logs.
     logging.getLogger("mangum").setLevel(logging.CRITICAL)
 
-    @cache
-    def adapter() -> Callable[[dict[str, Any], Any], dict[str, Any]]:
-        made: Callable[[dict[str, Any], Any], dict[str, Any]] = Mangum(
-            app, lifespan="off", text_mime_types=list(_TEXT)
-        )
-        return made
-
     def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         def respond(request: dict[str, Any]) -> dict[str, Any]:
             try:
                 check_caller(operation, request)
                 check_body(request, json_only=False)
-                return _with_multiple_headers(adapter()(request, context))
+                # Made for each request: it sees to it that the thread has an event loop.
+                adapter = Mangum(app, lifespan="off", text_mime_types=list(_TEXT))
+                return _with_multiple_headers(adapter(request, context))
             except Exception as error:  # noqa: BLE001 -- a caller gets a problem document in any case
                 return refuse(as_datapunk_error(error), request)
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -177,7 +179,7 @@ def test_a_registration_is_in_the_audit_trail_and_a_heartbeat_is_not(
     update = {"Status": "critical", "Output": "no"}
     assert _send(invoke, "agent/check/update/service:web", update).status == 200
     # Then
-    found = rows("SELECT action, resource, outcome FROM platform.audit")
+    found = rows("SELECT action, resource, outcome FROM nexus.audit")
     assert [(row["action"], row["outcome"]) for row in found] == [("nexus.consul", "done")]
     assert found[0]["resource"].endswith("/agent/service/register")
 
@@ -221,7 +223,11 @@ def test_the_application_answers_a_plain_server_as_it_answers_lambda(
     )
     # When
     with working(work):
-        status, document = asyncio.run(_put(face.app, f"/v1/nexus/consul/v1/{path}"))
+        context = contextvars.copy_context()
+    # In a thread of its own: this one's event loop is the adapter's.
+    with ThreadPoolExecutor(1) as pool:
+        put = _put(face.app, f"/v1/nexus/consul/v1/{path}")
+        status, document = pool.submit(context.run, asyncio.run, put).result(10)
     # Then
     assert status == by_lambda.status == 404
     assert {**document, "trace_id": ""} == {**by_lambda.json, "trace_id": ""}

@@ -105,9 +105,17 @@ def test_the_mirror_follows_health_changes_and_removals(cloud: Any) -> None:
     # Then
     [(name, attributes)] = _discovered(cloud, "web.acme", "HEALTHY").items()
     assert (name, attributes["AWS_INSTANCE_PORT"]) == ("web-2", "9000")
-    # When all are gone
-    registry.deregister(TENANT, "web-2", owner=OWNER)
+
+
+def test_the_last_instance_leaves_an_empty_service(cloud: Any) -> None:
+    # Given
+    assert mirror_service(TENANT, "web") == 0
+    join()
+    mirror_service(TENANT, "web")
+    registry.deregister(TENANT, "web-1", owner=OWNER)
+    # When
     assert mirror_service(TENANT, "web") == 1
+    # Then
     assert _discovered(cloud, "web.acme") == {}
 
 
@@ -126,12 +134,11 @@ def test_where_there_is_no_namespace_nothing_is_asked(
 def test_a_cloud_map_that_refuses_is_tried_again(
     cloud: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Given
+    # Given a service that somebody else has deleted meanwhile
     join()
-    monkeypatch.setenv("CLOUD_MAP_NAMESPACE", "ns-unknown")
-    settings.cache_clear()
-    # When / Then
-    with pytest.raises(UnavailableError, match="Cloud Map refuses: NamespaceNotFound"):
+    monkeypatch.setattr(cloud_map, "service_id", lambda *_, **__: "srv-unknown")
+    # When / Then the message is not lost
+    with pytest.raises(UnavailableError, match="Cloud Map refuses: ServiceNotFound"):
         mirror_service(TENANT, "web")
 
 

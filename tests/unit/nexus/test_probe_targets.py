@@ -118,7 +118,9 @@ def test_rounds_are_apart_by_the_interval_however_long_probes_take(broker: Broke
         assert _passing() == ["web-1"]
 
 
-def test_nothing_to_watch_is_one_round_and_a_lease_is_enough_to_watch(broker: Broker) -> None:
+def test_nothing_to_watch_is_one_round_and_a_lease_is_enough_to_watch(
+    database: str, broker: Broker
+) -> None:
     # Given / When
     alone = run(OPERATION, load_sample(OPERATION))
     join(seconds=0.2)

@@ -21,8 +21,10 @@ _NOT_FOUND = frozenset({"InstanceNotFound", "CustomHealthNotFound"})
 def client() -> Any:
     """Return this environment's client, made on first use."""
     import boto3
+    from botocore.config import Config
 
-    return boto3.client("servicediscovery")
+    limits = Config(connect_timeout=2, read_timeout=5, retries={"total_max_attempts": 2})
+    return boto3.client("servicediscovery", config=limits)
 
 
 def service_id(namespace: str, name: str, *, create: bool) -> str | None:

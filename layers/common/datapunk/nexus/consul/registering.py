@@ -93,7 +93,9 @@ class GivenCheck(_Given):
     @classmethod
     def _is_run_here(cls, value: Any) -> Any:
         folded = _folded(value)
-        foreign = [_FOREIGN[name] for name in (folded or {}) if name in _FOREIGN and folded[name]]
+        if not isinstance(folded, dict):
+            return folded
+        foreign = [_FOREIGN[name] for name in folded if name in _FOREIGN and folded[name]]
         if foreign:
             raise ValueError(f"{foreign[0]} checks are not run here: use ttl, http or tcp")
         return folded
