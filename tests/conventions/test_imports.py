@@ -12,8 +12,8 @@ from tests.support.samples import FUNCTIONS, PROJECT
 
 LAYER = PROJECT / "layers" / "common"
 DOMAINS = ("lake", "nexus", "stream")
-EDGES = ("authorizer", "http", "consumer", "schedule", "deployment", "problems")
-EDGES_KNOW = {"authorizer", "consumer", "deployment", "http", "schedule"}
+EDGES = ("asgi", "authorizer", "http", "consumer", "schedule", "deployment", "problems")
+EDGES_KNOW = {"asgi", "authorizer", "consumer", "deployment", "http", "schedule"}
 DRIVERS = ("boto3", "botocore", "pika", "psycopg", "redis")
 COMPOSING = ("psycopg.sql", "psycopg.types")
 """What domain code may use of its driver: composing statements and wrapping JSON."""
@@ -68,7 +68,8 @@ def test_a_function_knows_the_platform_and_no_driver(file: Path) -> None:
 @pytest.mark.parametrize("file", _files(FUNCTIONS), ids=_id)
 def test_a_function_uses_the_domain_of_its_own_module(file: Path) -> None:
     # Given
-    others = [f"datapunk.{domain}" for domain in DOMAINS if domain != file.parent.name]
+    module = file.relative_to(FUNCTIONS).parts[0]
+    others = [f"datapunk.{domain}" for domain in DOMAINS if domain != module]
     # When
     foreign = [name for name in _imports(file) if _within(name, *others, *DOMAINS)]
     # Then
