@@ -13,7 +13,7 @@ PLATFORM = "*"
 INTERVAL = 5.0
 """Seconds between two probes of a check."""
 PROBE_TIMEOUT = 3.0
-"""Seconds that a probe may take."""
+"""Seconds that a probe may take at most: one that waits longer would hold up the next round."""
 THRESHOLD = 3
 """Failed probes one after another that make a check critical."""
 RECOVERY = 2
@@ -23,6 +23,7 @@ ID = r"^[A-Za-z0-9][A-Za-z0-9._:@+~-]{0,127}$"
 _ADDRESS = r"^[A-Za-z0-9:_.\[\]%-]{0,253}$"
 """A host name, an IP address, or the name or ARN of a function."""
 _NONE = -1
+_LONGEST_PROBE = int(PROBE_TIMEOUT * 1000)
 
 ServiceName = Annotated[str, StringConstraints(pattern=NAME)]
 Identifier = Annotated[str, StringConstraints(pattern=ID)]
@@ -67,7 +68,7 @@ class Check(BaseModel):
     target: str = Field(default="", max_length=2_048)
     method: Literal["GET", "HEAD"] = "GET"
     interval_ms: int = Field(default=int(INTERVAL * 1000), ge=1_000, le=3_600_000)
-    timeout_ms: int = Field(default=int(PROBE_TIMEOUT * 1000), ge=100, le=30_000)
+    timeout_ms: int = Field(default=_LONGEST_PROBE, ge=100, le=_LONGEST_PROBE)
     failures: int = Field(default=THRESHOLD, ge=1, le=100)
     successes: int = Field(default=RECOVERY, ge=1, le=100)
     reap_ms: int = Field(default=_NONE, ge=_NONE, le=2_592_000_000)

@@ -26,6 +26,7 @@ from pydantic import (
 from datapunk.errors import FieldError, MalformedRequestError
 from datapunk.nexus.consul.durations import seconds_of
 from datapunk.registry import Check, Kind, Registration, Status, Weights
+from datapunk.registry.model import PROBE_TIMEOUT
 
 _LONGEST_OUTPUT = 4_096
 _KIND = "kind"
@@ -209,7 +210,7 @@ def _check(given: GivenCheck, registration: Registration, place: int, total: int
     }
     optional = {
         "interval_ms": given.interval,
-        "timeout_ms": given.timeout,
+        "timeout_ms": min(given.timeout, int(PROBE_TIMEOUT * 1000)),
         "failures": given.failuresbeforecritical,
         "successes": given.successbeforepassing,
     }
