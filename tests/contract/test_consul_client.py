@@ -119,7 +119,7 @@ def test_the_stock_client_registers_discovers_blocks_and_times_out(
         tags=["v2", "eu"],
         meta={"version": "2"},
         weights={"Passing": 3, "Warning": 1},
-        check=consul.Check.ttl("2s"),
+        check=consul.Check.ttl("6s"),
     )
     # Then it is there, and as with an agent not yet well
     index, services = client.catalog.services()
@@ -213,11 +213,16 @@ def test_a_blocked_query_holds_no_connection_of_the_database(
     client = _client(gateway)
     assert client.agent.service.register("web", address="10.0.4.17", port=80)
     index, _ = client.catalog.services()
-    asked = threading.Thread(target=lambda: client.catalog.services(index=index, wait="4s"))
+    asked = threading.Thread(target=lambda: client.catalog.services(index=index, wait="20s"))
     # When
     asked.start()
     time.sleep(0.5)
     # Then the authorizer's connection is all there is
     with psycopg.connect(database) as connection:
-        eventually(lambda: connection.execute(OTHERS).fetchone() == (1,), seconds=3)
+        eventually(lambda: connection.execute(OTHERS).fetchone() == (1,), seconds=15)
+    assert asked.is_alive()
+    # When something changes
+    client.agent.service.deregister("web")
+    # Then it is over
     asked.join(10)
+    assert not asked.is_alive()

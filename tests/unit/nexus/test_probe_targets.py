@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 import pytest
-from datapunk import registry
+from datapunk import registry, schedule
 from datapunk.nexus.registry.probing import ask, probe_for
 from datapunk.registry import Check, Status
 from datapunk.registry.addresses import may_reach
@@ -112,7 +112,7 @@ def test_rounds_are_apart_by_the_interval_however_long_probes_take(broker: Broke
         address = web("web-2", address="127.0.0.1", port=port)
         registry.register(TENANT, address, [(slow, None)], owner=OWNER)
         # When
-        outcome = probe_for(0.9, interval=0.3)
+        outcome = probe_for(1.8, interval=0.6)
         # Then
         assert (outcome["rounds"], outcome["probes"], len(target.asked)) == (3, 6, 3)
         assert _passing() == ["web-1"]
@@ -124,10 +124,10 @@ def test_nothing_to_watch_is_one_round_and_a_lease_is_enough_to_watch(
     # Given / When
     alone = run(OPERATION, load_sample(OPERATION))
     join(seconds=0.2)
-    watched = probe_for(0.5, interval=ROUND)
+    watched = probe_for(1.0, interval=ROUND)
     # Then an expired lease was noticed and told, with nobody reading
     assert alone["rounds"] == 1
-    assert watched["rounds"] == 5
+    assert watched["rounds"] > 2
     assert watched["published"] == 2
     types = [json.loads(body)["type"] for _, body in broker.take("nexus.mirror_service")]
     assert types == ["service.registered", "service.health.changed"]
@@ -171,28 +171,20 @@ def no_broker_for_now(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_only_one_runs_at_a_time(broker: Broker, database: str) -> None:
-    # Given
-    join(seconds=60)
-    outcomes: list[Any] = []
-    first = threading.Thread(
-        target=lambda: outcomes.append(run(OPERATION, load_sample(OPERATION), seconds=60))
-    )
+    # Given a run of another environment
+    join()
+    token = schedule._take(OPERATION, "another", 60.0)
+    assert token is not None
     # When
-    first.start()
-    try:
-        second = eventually(_skipped, seconds=10)
-    finally:
-        registry.deregister(TENANT, "web-1", owner=OWNER)
-        first.join(20)
+    outcome = run(OPERATION, load_sample(OPERATION))
     # Then
-    assert second == {"skipped": True}
-    assert outcomes[0]["rounds"] >= 1
-
-
-def _skipped() -> Any:
-    """Return the outcome of another run if it was skipped."""
-    outcome = run(OPERATION, load_sample(OPERATION), seconds=60)
-    return outcome if "skipped" in outcome else None
+    assert outcome == {"skipped": True}
+    assert broker.take("nexus.mirror_service") == []
+    # When that is over, and nothing is registered any more
+    schedule._release(OPERATION, token)
+    registry.deregister(TENANT, "web-1", owner=OWNER)
+    # Then the next one works
+    assert run(OPERATION, load_sample(OPERATION))["published"] == 2
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def test_a_service_that_is_no_longer_deployed_is_gone_after_its_lease(
     database: str, invoke: Invoker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Given one more service in the last deployment
-    monkeypatch.setattr(deployed, "LEASE", 0.5)
+    monkeypatch.setattr(deployed, "LEASE", 1.5)
     register_deployed({"lake": ["a"], "cortex": ["b"]})
     monkeypatch.setattr(deployed, "LEASE", 60.0)
     # When
