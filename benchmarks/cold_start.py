@@ -40,6 +40,7 @@ CEILINGS = {
     "nexus.begin_federated_sign_in": 1220,
     "nexus.check_health": 1190,
     "nexus.complete_federated_sign_in": 1230,
+    "nexus.consul.app": 2325,
     "nexus.create_tenant": 1185,
     "nexus.create_user": 1180,
     "nexus.describe_api": 790,
@@ -49,6 +50,7 @@ CEILINGS = {
     "nexus.ensure_client": 1055,
     "nexus.ensure_user": 1050,
     "nexus.expire_audit": 1015,
+    "nexus.get_consul_status": 1210,
     "nexus.get_jwks": 840,
     "nexus.get_trust_bundle": 1015,
     "nexus.get_user": 1180,
@@ -66,7 +68,10 @@ CEILINGS = {
     "nexus.list_tenants": 1190,
     "nexus.list_users": 1180,
     "nexus.migrate": 1005,
+    "nexus.mirror_service": 1160,
+    "nexus.probe_targets": 1150,
     "nexus.register_client": 1185,
+    "nexus.register_services": 1075,
     "nexus.register_workload": 1195,
     "nexus.revoke_api_key": 1265,
     "nexus.revoke_certificate": 1445,
@@ -92,7 +97,8 @@ _REFERENCES = re.compile(r"I\s+refs:\s+([\d,]+)")
 def modules() -> list[str]:
     """Return every handler's module name."""
     functions = PROJECT / "functions"
-    return [f"{file.parent.name}.{file.stem}" for file in sorted(functions.glob("*/*.py"))]
+    files = [*sorted(functions.glob("*/*.py")), *sorted(functions.glob("*/*/app.py"))]
+    return [".".join(file.relative_to(functions).with_suffix("").parts) for file in files]
 
 
 def command(module: str) -> list[str]:

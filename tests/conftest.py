@@ -11,7 +11,7 @@ import datapunk.broker.connection as broker_connection
 import datapunk.database.connection as database_connection
 import pytest
 import redis
-from datapunk import cache, limits, trust_store
+from datapunk import cache, limits, registry, trust_store
 from datapunk.flags import provider as flag_provider
 from datapunk.keyring.file import FileKeyRing
 from datapunk.mesh import breaker, calling
@@ -47,12 +47,13 @@ def forget_connections() -> None:
     authentication.forget()
     breaker.forget()
     calling.forget()
+    registry.forget()
 
 
 def forget_counted_requests(url: str) -> None:
-    """Let nobody have sent a request or failed: tests share their callers and the services they call."""
+    """Let nobody have sent a request, failed or registered: tests share their callers and tenants."""
     with redis.Redis.from_url(url) as server:
-        for kind in ("rate", "breaker", "bulkhead"):
+        for kind in ("rate", "breaker", "bulkhead", "registry"):
             for key in server.scan_iter(f"{kind}:*", count=1000):
                 server.delete(key)
 
@@ -85,6 +86,7 @@ def environment(
     forget_connections()
     forget_counted_requests(instance.url("redis"))
     monkeypatch.setenv("KEY_RING", f"file:{key_ring}")
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "datapunk-nexus-test")
     monkeypatch.setenv("REDIS_URL", instance.url("redis"))
     monkeypatch.setenv("FEATURE_FLAGS", "")
     for name in ("DATABASE_CREDENTIALS", "REDIS_CREDENTIALS", "AMQP_CREDENTIALS"):

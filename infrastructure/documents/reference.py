@@ -10,7 +10,7 @@ from datapunk.settings import Settings
 
 from infrastructure.documents.flags import build_flags
 from infrastructure.documents.health import build_health
-from infrastructure.documents.operations import PROJECT, operations
+from infrastructure.documents.operations import FUNCTIONS, PROJECT, operations
 from infrastructure.documents.timeouts import build_timeouts
 
 FOLDER = PROJECT / "docs" / "reference"
@@ -27,7 +27,7 @@ def build_operations() -> str:
         "| --- | --- | --- | --- |",
     ]
     for item in operations():
-        code = f"[`{item.id}`](../../functions/{item.module}/{item.name}.py)"
+        code = f"[`{item.id}`](../../functions/{item.file.relative_to(FUNCTIONS)})"
         sample = f"[event](../../events/{item.module}/{item.name}.json)"
         lines.append(f"| {code} | `{item.trigger}` | {item.summary} | {sample} |")
     return "\n".join(lines) + "\n"

@@ -25,6 +25,7 @@ AT_DEPLOYMENT = (
     "nexus-rotate_keys",
     "nexus-rotate_authority",
     "stream-declare_topology",
+    "nexus-register_services",
 )
 """Functions that a deployment runs once, in this order."""
 

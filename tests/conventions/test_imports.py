@@ -13,6 +13,7 @@ from tests.support.samples import FUNCTIONS, PROJECT
 LAYER = PROJECT / "layers" / "common"
 DOMAINS = ("lake", "nexus", "stream")
 EDGES = (
+    "asgi",
     "authorizer",
     "http",
     "consumer",
@@ -27,6 +28,7 @@ EDGES = (
 )
 EDGES_KNOW = {
     "answering",
+    "asgi",
     "authorizer",
     "consumer",
     "deployment",
@@ -91,7 +93,8 @@ def test_a_function_knows_the_platform_and_no_driver(file: Path) -> None:
 @pytest.mark.parametrize("file", _files(FUNCTIONS), ids=_id)
 def test_a_function_uses_the_domain_of_its_own_module(file: Path) -> None:
     # Given
-    others = [f"datapunk.{domain}" for domain in DOMAINS if domain != file.parent.name]
+    module = file.relative_to(FUNCTIONS).parts[0]
+    others = [f"datapunk.{domain}" for domain in DOMAINS if domain != module]
     # When
     foreign = [name for name in _imports(file) if _within(name, *others, *DOMAINS)]
     # Then

@@ -15,7 +15,7 @@ from infrastructure.policies.sources import DATA
 from tests.support.samples import EVENTS, PROJECT
 
 ACCESS: dict[str, Any] = json.loads(DATA.read_text())["access"]
-NOT_AN_OPERATION = {"event.read"}
+NOT_AN_OPERATION = {"event.read", "registry.change", "registry.read", "registry.write"}
 TEMPLATE: dict[str, Any] = yaml_parse((PROJECT / "template.yaml").read_text())
 
 
@@ -25,7 +25,8 @@ def _routes() -> dict[str, list[dict[str, Any]]]:
     for resource in TEMPLATE["Resources"].values():
         if resource["Type"] != "AWS::Serverless::Function":
             continue
-        operation = resource["Properties"]["Handler"].removesuffix(".handler")
+        handler = resource["Properties"]["Handler"]
+        operation = handler.removesuffix(".handler").removesuffix(".app")
         for event in resource["Properties"].get("Events", {}).values():
             if event["Type"] == "Api":
                 found.setdefault(operation, []).append(event["Properties"])

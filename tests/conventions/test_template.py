@@ -33,6 +33,8 @@ SERVES_NO_RESOURCE = {
     "kms:TagResource",
     "ec2:AssignPrivateIpAddresses",
     "ec2:UnassignPrivateIpAddresses",
+    "servicediscovery:ListInstances",
+    "servicediscovery:ListServices",
 }
 """Actions that may stand with resource `*`: AWS offers nothing narrower, or Lambda needs it so."""
 
@@ -51,6 +53,8 @@ ENVIRONMENT = {
     "KEY_RING",
     "FEATURE_FLAGS",
     "MUTUAL_TLS_DOMAIN",
+    "CLOUD_MAP_NAMESPACE",
+    "SERVICE_NETWORKS",
     "POWERTOOLS_METRICS_NAMESPACE",
     "PYDANTIC_DISABLE_PLUGINS",
 }
@@ -77,11 +81,16 @@ def _functions() -> list[tuple[str, dict[str, Any]]]:
 
 
 def _operations() -> set[str]:
+    functions = PROJECT / "functions"
+    places = [*functions.glob("*/*.py"), *(path.parent for path in functions.glob("*/*/app.py"))]
     return {
-        f"{path.parent.name}.{path.stem}"
-        for path in (PROJECT / "functions").glob("*/*.py")
-        if not path.stem.startswith("_")
+        f"{place.parent.name}.{place.stem}" for place in places if not place.stem.startswith("_")
     }
+
+
+def _operation(properties: dict[str, Any]) -> str:
+    """`nexus.consul` of the handler `nexus.consul.app.handler`, which is the face of a protocol."""
+    return str(properties["Handler"]).removesuffix(".handler").removesuffix(".app")
 
 
 def _prefix(operation: str) -> str:
@@ -114,7 +123,7 @@ def test_every_operation_has_a_function_and_the_other_way_round() -> None:
     # Given the files
     operations = _operations()
     # When
-    handlers = {properties["Handler"].removesuffix(".handler") for _, properties in _functions()}
+    handlers = {_operation(properties) for _, properties in _functions()}
     # Then
     assert handlers == operations
 
@@ -122,7 +131,7 @@ def test_every_operation_has_a_function_and_the_other_way_round() -> None:
 @pytest.mark.parametrize(("name", "properties"), FUNCTIONS)
 def test_one_name_goes_through_everything(name: str, properties: dict[str, Any]) -> None:
     # Given
-    operation = properties["Handler"].removesuffix(".handler")
+    operation = _operation(properties)
     module, _, action = operation.partition(".")
     prefix = _prefix(operation)
     # When
@@ -302,6 +311,7 @@ def test_deployment_functions_run_at_every_change_of_the_layer() -> None:
         ("NexusSigningKeys", "NexusRotateKeysFunction"),
         ("NexusAuthority", "NexusRotateAuthorityFunction"),
         ("StreamTopology", "StreamDeclareTopologyFunction"),
+        ("NexusServices", "NexusRegisterServicesFunction"),
     ):
         # When
         resource = resources[name]

@@ -113,10 +113,8 @@ def aws(platform: Clone, *arguments: str) -> Any:
 
 def test_the_aws_command_lists_the_stack_its_functions_and_its_api(platform: Clone) -> None:
     # Given
-    operations = {
-        f"{STACK}-{file.parent.name}-{file.stem}"
-        for file in (platform.folder / "functions").glob("*/*.py")
-    }
+    files = (platform.folder / "functions").glob("*/*.py")
+    operations = {f"{STACK}-{file.parent.name}-{file.stem}" for file in files}
     # When
     stack = aws(platform, "cloudformation", "describe-stacks", "--stack-name", STACK)
     functions = aws(platform, "lambda", "list-functions")

@@ -127,6 +127,21 @@ class Settings(BaseModel):
         description="Rules of feature flags: `file:<path>`, or in AWS AppConfig"
         " `appconfig:<application>/<environment>/<profile>`; empty: every flag has its default.",
     )
+    service_networks: str = Field(
+        default="",
+        alias="SERVICE_NETWORKS",
+        description="Networks that registered services are probed and called in (`10.0.0.0/16`); none: any.",
+    )
+    cloud_map_namespace: str = Field(
+        default="",
+        alias="CLOUD_MAP_NAMESPACE",
+        description="Id of the AWS Cloud Map namespace that mirrors the registry; empty: no mirror.",
+    )
+    function_name: str = Field(
+        default="",
+        alias="AWS_LAMBDA_FUNCTION_NAME",
+        description="Name of the function at work, which Lambda sets.",
+    )
     log_level: str = Field(
         default="INFO", alias="POWERTOOLS_LOG_LEVEL", description="Least severe level logged."
     )
@@ -137,7 +152,7 @@ class Settings(BaseModel):
         description="Most items a page of a list or query may have.",
     )
 
-    @field_validator("admin_networks")
+    @field_validator("admin_networks", "service_networks")
     @classmethod
     def _are_networks(cls, value: str) -> str:
         import ipaddress
@@ -156,15 +171,23 @@ class Settings(BaseModel):
 
     def trusts(self, address: str) -> bool:
         """Tell whether an IP address is in one of the networks that administration is allowed from."""
+        return self._is_in(address, self.admin_networks)
+
+    def serves(self, address: str) -> bool:
+        """Tell whether an IP address is in one of the networks that services may be in."""
+        return self._is_in(address, self.service_networks)
+
+    @staticmethod
+    def _is_in(address: str, listed: str) -> bool:
         import ipaddress
 
-        if not self.admin_networks:
+        if not listed:
             return True
         try:
             place = ipaddress.ip_address(address)
         except ValueError:
             return False
-        networks = map(ipaddress.ip_network, self.admin_networks.split())
+        networks = map(ipaddress.ip_network, listed.split())
         return any(place in network for network in networks if network.version == place.version)
 
     def database(self) -> str:

@@ -1,4 +1,4 @@
-"""The cache client, the rate limit and breakers on a Redis cluster, as on AWS."""
+"""The cache client, the rate limit, breakers and the registry on a Redis cluster, as on AWS."""
 
 from __future__ import annotations
 
@@ -8,19 +8,22 @@ from pathlib import Path
 
 import pytest
 import redis
-from datapunk import cache, limits
+from datapunk import cache, limits, registry
 from datapunk.database import transaction
 from datapunk.identity import SYSTEM, Caller
 from datapunk.limits import check_rate
 from datapunk.mesh import breaker
 from datapunk.mesh.breaker import BreakerPolicy
+from datapunk.registry import PLATFORM, Kind, Registration, Status
+from datapunk.registry.store import key, sweep
 from datapunk.settings import settings
 
 from infrastructure.local.paths import default_paths
 from infrastructure.local.services.programs import require_programs
 from infrastructure.local.services.redis_cluster import RedisCluster
 from tests.support.breaking import call, fail
-from tests.support.services import Instance
+from tests.support.registering import OWNER, ttl, web
+from tests.support.services import Instance, eventually
 
 QUOTA = 40
 
@@ -86,3 +89,31 @@ def test_breakers_and_bulkheads_are_wherever_their_keys_are(cluster: RedisCluste
     assert {(states[target].state, states[target].busy) for target in targets[6:]} == {
         ("closed", 0)
     }
+
+
+def test_each_tenants_registry_is_in_one_place_and_all_of_them_are_spread(
+    cluster: RedisCluster,
+) -> None:
+    # Given
+    tenants = [f"tenant{number}" for number in range(6)]
+    lake = Registration(id="lake", service="lake", kind=Kind.LAMBDA, address="datapunk-lake")
+    registry.register(PLATFORM, lake, owner="system")
+    # When
+    for tenant in tenants:
+        registry.register(tenant, web("web-1"), [(ttl("web-1"), Status.PASSING)], owner=OWNER)
+        registry.register(tenant, web("web-2"), [(ttl("web-2", 0.2), Status.PASSING)], owner=OWNER)
+        registry.beat(tenant, "service:web-1", owner=OWNER)
+        registry.deregister(tenant, "web-1", owner=OWNER)
+    # Then
+    client = cache.client()
+    assert isinstance(client, redis.RedisCluster)
+    places = [client.get_node_from_key(key(tenant, "index")) for tenant in tenants]
+    assert len({node.name for node in places if node}) > 1
+    for tenant in tenants:
+        eventually(
+            lambda tenant=tenant: (
+                [item.status for item in registry.instances(tenant, "web")[0]] == [Status.CRITICAL]
+            )
+        )
+        assert [item.service for item in registry.discover("lake", tenant=tenant)] == ["lake"]
+    assert sweep() == len(tenants)

@@ -33,7 +33,9 @@ def _functions(template: dict[str, Any]) -> dict[str, dict[str, Any]]:
     for resource in template["Resources"].values():
         if resource["Type"] == "AWS::Serverless::Function":
             properties = {**template["Globals"]["Function"], **resource["Properties"]}
-            found[properties["Handler"].removesuffix(".handler")] = properties
+            handler = properties["Handler"].removesuffix(".handler")
+            # The face of a protocol is called as its folder.
+            found[handler.removesuffix(".app")] = properties
     return found
 
 
@@ -109,9 +111,9 @@ def test_the_stage_has_its_limits_types_and_answers(
 
 
 def test_queues_and_schedules_are_there(catalog: Catalog) -> None:
-    # Given the template's one mapping, and its schedules
+    # Given the template's mappings and schedules
     # When
-    (queue,) = catalog.queues
+    mirror, queue = sorted(catalog.queues, key=lambda mapping: mapping.queue)
     schedules = {schedule.function: schedule for schedule in catalog.schedules}
     # Then
     assert queue == QueueMapping(
@@ -123,11 +125,17 @@ def test_queues_and_schedules_are_there(catalog: Catalog) -> None:
         batch_size=100,
         window=1.0,
     )
+    assert (mirror.queue, mirror.function) == (
+        "nexus.mirror_service",
+        f"{STACK}-nexus-mirror_service",
+    )
     assert {
         name.removeprefix(f"{STACK}-"): item.expression for name, item in schedules.items()
     } == {
         "nexus-expire_audit": "rate(1 day)",
         "nexus-rotate_authority": "rate(1 day)",
+        "nexus-probe_targets": "rate(1 minute)",
+        "nexus-register_services": "rate(1 minute)",
         "nexus-rotate_keys": "rate(1 day)",
         "stream-relay_outbox": "rate(1 minute)",
     }
