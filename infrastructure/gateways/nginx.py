@@ -18,8 +18,8 @@ from datapunk.errors import (
     TooManyRequestsError,
     UnavailableError,
 )
-from datapunk.http import MAX_BODY_BYTES
 from datapunk.limits import DEFAULT
+from datapunk.proxy import MAX_BODY_BYTES
 
 from infrastructure.gateways.routes import Route
 

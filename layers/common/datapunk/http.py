@@ -85,12 +85,12 @@ class HttpFunction(APIGatewayRestResolver):
         self._received: Received | None = None
         for error in (DatapunkError, RouteNotFoundError, Exception):
             self.exception_handler(error)(self._answer_error)
-        for refused in (
+        for kind in (
             RequestValidationError,
             RequestUnsupportedContentType,
             ResponseValidationError,
         ):
-            self.exception_handler(refused)(self._answer_error)
+            self.exception_handler(kind)(self._answer_error)
 
     @property
     def caller(self) -> Caller:

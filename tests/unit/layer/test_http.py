@@ -21,7 +21,6 @@ from datapunk.guard import Guard
 from datapunk.http import HttpFunction, http_function
 from datapunk.problems import PROBLEM_JSON
 from datapunk.proxy import MAX_BODY_BYTES
-from datapunk.telemetry import logger
 from pydantic import BaseModel
 
 from tests.support.lambda_context import LambdaContext

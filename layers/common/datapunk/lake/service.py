@@ -44,9 +44,10 @@ def insert_records(
     tx: Transaction, request: lake_pb2.InsertRecordsRequest
 ) -> lake_pb2.InsertRecordsResponse:
     """Insert all rows or none; emits `lake.records.inserted`."""
+    most = ingest.allowed_rows(request.dataset)
     target = datasets.find_dataset(tx, request.dataset)
     parsed = parse_body(_media_type(request.media_type), "utf-8", request.records, target.columns)
-    receipt = ingest.insert_records(tx, target, parsed)
+    receipt = ingest.insert_records(tx, target, parsed, most=most)
     return lake_pb2.InsertRecordsResponse(
         dataset=receipt.dataset, inserted=receipt.inserted, event_id=receipt.event_id or ""
     )

@@ -108,7 +108,9 @@ def _answer(
         with working(work):
             logger().info("call refused", extra={"reason": error.detail})
         _abort(context, error)
-    received = ReceivedCall(method, PROTO, content, key=headers.get(KEY, ""), source=_source(context))
+    received = ReceivedCall(
+        method, PROTO, content, key=headers.get(KEY, ""), source=_source(context)
+    )
     answer = answer_call(received, service, replace(work, caller=caller, token=token))
     if answer["statusCode"] != _OK:
         _abort(context, from_connect(service.name, answer["statusCode"], answer["body"].encode()))

@@ -11,8 +11,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from datapunk import cache as redis_cache
+from datapunk.broker import publish
 from datapunk.context import remaining_seconds
-from datapunk.events import CloudEvent, publish_events
+from datapunk.events import CloudEvent, event_message
 from datapunk.identity import PUBLIC_TENANT, Caller
 from datapunk.registry.model import PLATFORM, Document
 from datapunk.registry.store import key, tenants
@@ -46,7 +47,8 @@ def _publish_of(tenant: str) -> int:
             break
         # The platform's own services are everybody's matter, and so is what happens to them.
         owner = Caller("service:nexus", PUBLIC_TENANT if tenant == PLATFORM else tenant)
-        publish_events([_event(tenant, name, fields) for name, fields in entries], owner)
+        events = (_event(tenant, name, fields).signed_by(owner) for name, fields in entries)
+        publish([event_message(event) for event in events])
         with redis_cache.translated():
             redis_cache.client().xdel(stream, *(name for name, _ in entries))
         total += len(entries)
