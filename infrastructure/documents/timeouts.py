@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 from infrastructure.documents.operations import PROJECT
@@ -18,7 +19,7 @@ EDGE_SECONDS = 29
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """A value of the code: `module:NAME`, what it is, its unit, the test that holds it."""
+    """A value of the code: `module:NAME` or `module:NAME.member`, what it is, its unit, the test that holds it."""
 
     source: str
     meaning: str
@@ -28,7 +29,7 @@ class Limit:
     def value(self) -> Any:
         """Return the value. Raises AttributeError when the name is gone."""
         module, _, name = self.source.partition(":")
-        return getattr(importlib.import_module(module), name)
+        return attrgetter(name)(importlib.import_module(module))
 
 
 LIMITS = {
@@ -72,8 +73,8 @@ LIMITS = {
     ),
     "Leaving a dependency alone after a failure": (
         Limit(
-            "datapunk.limits:PAUSE",
-            "Redis, for counting requests: they pass unlimited",
+            "datapunk.scripts:PAUSE",
+            "Redis, for counting requests (they pass unlimited) and failures (each environment counts its own)",
             "s",
             "tests/unit/layer/test_limits.py::test_a_redis_that_was_gone_is_left_alone_and_then_asked_again",
         ),
@@ -84,7 +85,76 @@ LIMITS = {
             "tests/unit/layer/test_flags.py::test_an_appconfig_that_is_gone_is_left_alone_and_asked_anew",
         ),
     ),
+    "Calling another service": (
+        Limit(
+            "datapunk.mesh.directory:TIMEOUT",
+            "a call, all its attempts together; stream 5, cortex 10, forge 20",
+            "s",
+            "tests/unit/mesh/test_calling.py::test_a_service_s_own_time_is_the_most_a_call_gets",
+        ),
+        Limit(
+            "datapunk.mesh.breaker:DEFAULT.failures",
+            "failures in a row that open a breaker",
+            "failures",
+            "tests/unit/mesh/test_breaker.py::"
+            "test_five_failures_in_a_row_open_it_and_the_sixth_call_does_not_reach_the_target",
+        ),
+        Limit(
+            "datapunk.mesh.breaker:DEFAULT.reset",
+            "an open breaker lets nothing through; then one call at a time tries",
+            "s",
+            "tests/unit/mesh/test_breaker.py::test_it_is_open_for_sixty_seconds_and_then_one_may_try",
+        ),
+        Limit(
+            "datapunk.mesh.calling:BREAKER.concurrency",
+            "calls to one service at once",
+            "calls",
+            "tests/unit/mesh/test_breaker.py::test_a_bulkhead_lets_so_many_in_and_gives_slots_back",
+        ),
+    ),
+    "Watching registered services": (
+        Limit(
+            "datapunk.registry.model:INTERVAL",
+            "between two probes of a target",
+            "s",
+            "tests/unit/nexus/test_probe_targets.py::"
+            "test_rounds_are_apart_by_the_interval_however_long_probes_take",
+        ),
+        Limit(
+            "datapunk.registry.model:PROBE_TIMEOUT",
+            "a probe",
+            "s",
+            "tests/unit/nexus/test_probe_targets.py::"
+            "test_an_answer_that_trickles_in_ends_with_the_time",
+        ),
+        Limit(
+            "datapunk.registry.model:THRESHOLD",
+            "failed probes in a row that end a target's traffic",
+            "probes",
+            "tests/integration/layer/test_registry.py::"
+            "test_a_probed_check_turns_critical_at_the_third_failure_and_passes_at_the_second_success",
+        ),
+        Limit(
+            "datapunk.registry.discovery:FRESH",
+            "an environment remembers a service's instances",
+            "s",
+            "tests/integration/layer/test_registry.py::"
+            "test_an_environment_remembers_for_five_seconds_and_goes_on_without_redis",
+        ),
+    ),
     "Trying again": (
+        Limit(
+            "datapunk.retry:DEFAULT.attempts",
+            "a call that is safe or has a key: attempts in all",
+            "attempts",
+            "tests/unit/mesh/test_calling.py::test_a_safe_call_that_fails_twice_is_tried_three_times",
+        ),
+        Limit(
+            "datapunk.retry:DEFAULT.initial",
+            "a call: most that is waited before the second attempt, then twice that",
+            "s",
+            "tests/unit/layer/test_retry.py::test_pauses_double_from_one_second",
+        ),
         Limit(
             "datapunk.broker.topology:RETRY_DELAYS",
             "a message that failed: pauses before the second and later attempts",
@@ -115,7 +185,7 @@ LIMITS = {
             "tests/unit/layer/test_limits.py::test_a_thousand_in_a_minute_is_the_default",
         ),
         Limit(
-            "datapunk.http:MAX_BODY_BYTES",
+            "datapunk.proxy:MAX_BODY_BYTES",
             "a request body",
             "bytes",
             "tests/unit/layer/test_http.py::test_a_body_over_the_limit_is_too_large",
