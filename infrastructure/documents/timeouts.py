@@ -19,7 +19,7 @@ EDGE_SECONDS = 29
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """A value of the code: `module:NAME` or `module:NAME.member`, what it is, its unit, the test that holds it."""
+    """A value of the code, `module:NAME` or `module:NAME.member`; what it is, its unit, its test."""
 
     source: str
     meaning: str
@@ -74,7 +74,7 @@ LIMITS = {
     "Leaving a dependency alone after a failure": (
         Limit(
             "datapunk.scripts:PAUSE",
-            "Redis, for counting requests (they pass unlimited) and failures (each environment counts its own)",
+            "Redis, for counting requests (they pass unlimited) and failures (each counts its own)",
             "s",
             "tests/unit/layer/test_limits.py::test_a_redis_that_was_gone_is_left_alone_and_then_asked_again",
         ),
