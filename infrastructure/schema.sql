@@ -200,7 +200,7 @@ CREATE TABLE nexus.audit (
     previous_hash bytea NOT NULL,
     hash bytea NOT NULL,
     CONSTRAINT audit_hash_check CHECK ((length(hash) = 32)),
-    CONSTRAINT audit_outcome_check CHECK ((outcome = ANY (ARRAY['done'::text, 'denied'::text, 'failed'::text]))),
+    CONSTRAINT audit_outcome_check CHECK ((outcome = ANY (ARRAY['begun'::text, 'done'::text, 'denied'::text, 'failed'::text]))),
     CONSTRAINT audit_previous_hash_check CHECK ((length(previous_hash) = 32)),
     CONSTRAINT audit_sequence_check CHECK ((sequence > 0))
 );

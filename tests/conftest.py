@@ -6,18 +6,21 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import boto3
 import datapunk.broker.connection as broker_connection
 import datapunk.database.connection as database_connection
 import pytest
 import redis
-from datapunk import cache, limits
+from datapunk import cache, limits, trust_store
 from datapunk.keyring.file import FileKeyRing
 from datapunk.mesh import breaker, calling
-from datapunk.nexus.authority import rotate_authority
+from datapunk.nexus import authentication
+from datapunk.nexus.authority import rotate_roots
 from datapunk.nexus.keys import rotate
 from datapunk.settings import settings
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
+from moto import mock_aws
 
 from tests.support.answers import Answers, listening
 from tests.support.invoking import Invoker
@@ -39,6 +42,7 @@ def forget_connections() -> None:
     broker_connection.reset()
     cache.forget()
     limits.forget()
+    authentication.forget()
     breaker.forget()
     calling.forget()
 
@@ -134,9 +138,30 @@ def cloudformation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
 
 
 @pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Return a bucket with versions, at AWS as moto plays it, which functions use too."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("STORAGE_BUCKET", "datapunk")
+    settings.cache_clear()
+    trust_store._client.cache_clear()
+    local = {"core": {"passthrough": {"urls": [r"http://127\.0\.0\.1"]}}}
+    with mock_aws(config=local):
+        storage = boto3.client("s3")
+        storage.create_bucket(Bucket="datapunk")
+        storage.put_bucket_versioning(
+            Bucket="datapunk", VersioningConfiguration={"Status": "Enabled"}
+        )
+        yield "datapunk"
+    settings.cache_clear()
+    trust_store._client.cache_clear()
+
+
+@pytest.fixture
 def authority(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Give functions key rings of the test's own, with keys that sign."""
     monkeypatch.setenv("KEY_RING", f"file:{tmp_path / 'keyring'}")
     settings.cache_clear()
     rotate()
-    rotate_authority()
+    rotate_roots()

@@ -21,9 +21,9 @@ from datapunk.nexus.federation.providers import NAME, find_provider
 from datapunk.nexus.sign_in import location_of, record_attempt
 
 NAMES = ("code", "state", "iss", "error")
-PARAMETERS: list[dict[str, Any]] = [
-    {"name": name, "in": "query", "schema": {"type": "string", "maxLength": 4096}} for name in NAMES
-]
+# RFC 6749, appendix A: what a provider answers is printable ASCII.
+TEXT = {"type": "string", "maxLength": 4096, "pattern": "^[ -~]*$"}
+PARAMETERS: list[dict[str, Any]] = [{"name": name, "in": "query", "schema": TEXT} for name in NAMES]
 app, handler = http_function(
     "nexus.complete_federated_sign_in",
     parameters=PARAMETERS,

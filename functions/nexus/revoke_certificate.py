@@ -15,7 +15,7 @@ app, handler = http_function("nexus.revoke_certificate", raises=(ForbiddenError,
 
 @app.delete("/v1/nexus/certificates/<serial>", status_code=204, tags=["nexus"])
 def revoke_certificate(serial: Annotated[str, Path(pattern=SERIAL)]) -> Response[str]:
-    """Revoke a certificate of the caller's tenant by its serial number, in lower-case hex."""
+    """Revoke a certificate of the caller's tenant by its serial number, in hex."""
     with transaction() as tx:
         revoke(tx, serial)
     return Response(status_code=204, body="")

@@ -5,7 +5,6 @@ from typing import Any
 from datapunk.database import transaction
 from datapunk.deployment import deployment_function
 from datapunk.identity import SYSTEM
-from datapunk.nexus.authority import rotate_authority
 from datapunk.nexus.certificates import purge_certificates
 from datapunk.nexus.keys import rotate
 from datapunk.nexus.oauth.grants import purge_grants
@@ -16,20 +15,15 @@ from datapunk.schedule import scheduled_function
 @scheduled_function("nexus.rotate_keys")
 def run_daily(token: int) -> dict[str, Any]:  # noqa: ARG001 -- the key ring fences by itself
     """Name the keys that were added and removed; count the grants and revocations forgotten."""
-    outcome = run_rotations()
+    outcome = rotate()
     with transaction(SYSTEM) as tx:
         return {**outcome, "forgotten": purge_grants(tx) + purge(tx) + purge_certificates(tx)}
 
 
 @deployment_function("nexus.rotate_keys")
 def run_at_deployment() -> dict[str, Any]:
-    """See that there is a key to sign tokens with, and one for certificates."""
-    return run_rotations()
-
-
-def run_rotations() -> dict[str, Any]:
-    """Rotate both key rings; name the keys that were added and removed."""
-    return {**rotate(), "authority": rotate_authority()}
+    """See that there is a key to sign tokens with."""
+    return rotate()
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:

@@ -27,8 +27,8 @@ def update_user(
     """Change what is given; disabling a user or changing his password ends his sessions and tokens."""
     with transaction() as tx:
         changed = update(tx, user, changes, if_match=if_match)
-    if changes.ends_sessions:
-        sign_out_everywhere(changed)
+        if changes.ends_sessions:
+            sign_out_everywhere(tx, changed)
     return Response(
         status_code=200,
         content_type="application/json",

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from infrastructure.local import logs
 from infrastructure.local.accounts import ACCOUNTS, fetch_token, password_of
 from infrastructure.local.control_plane.ministack import PREFERRED_PORT as AWS_PORT
+from infrastructure.local.data_plane_service import PREFERRED_MUTUAL_TLS_PORT as MUTUAL_TLS_PORT
 from infrastructure.local.data_plane_service import PREFERRED_PORT as API_PORT
 from infrastructure.local.demo import run_demo
 from infrastructure.local.failures import explain
@@ -157,7 +158,7 @@ def _audit(_: argparse.Namespace) -> int:
 
 
 def _print_table(platform: Platform) -> None:
-    urls = platform.endpoints()
+    urls, paths = platform.endpoints(), platform.paths
     api = urls["api"]
     rows = {
         "API": api,
@@ -167,6 +168,7 @@ def _print_table(platform: Platform) -> None:
             f"  {account.name}": f"{account.email}  {password_of(platform.state, account.name)}"
             for account in ACCOUNTS.values()
         },
+        "API with mutual TLS": f"{urls['mutual_tls']}  (its authority: {_shown(paths.authority)})",
         "WebSocket": urls["websocket"],
         "AWS endpoint": f"{urls['aws']}  (region us-east-1, keys test/test)",
         "PostgreSQL": urls["database"],
@@ -177,17 +179,24 @@ def _print_table(platform: Platform) -> None:
     print("\nReady. Everything listens on this machine only.\n")
     for name, url in rows.items():
         print(f"  {name:<22}{url}")
-    moved = {"API": (api, API_PORT), "AWS endpoint": (urls["aws"], AWS_PORT)}
+    moved = {
+        "API": (api, API_PORT),
+        "API with mutual TLS": (urls["mutual_tls"], MUTUAL_TLS_PORT),
+        "AWS endpoint": (urls["aws"], AWS_PORT),
+    }
     for name, (url, preferred) in moved.items():
         if urlsplit(url).port != preferred and urlsplit(url).hostname in _HERE:
             print(
                 f"\n  Port {preferred} was taken by another program, so the {name} has the port above."
             )
-    endpoints = platform.paths.endpoints
-    shown = endpoints.relative_to(Path.cwd()) if endpoints.is_relative_to(Path.cwd()) else endpoints
     print(
-        f"\n  The same as JSON: {shown}\n  Next: make status, make token, make demo, make logs, make down\n"
+        f"\n  The same as JSON: {_shown(paths.endpoints)}\n"
+        "  Next: make status, make token, make demo, make logs, make down\n"
     )
+
+
+def _shown(path: Path) -> Path:
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def _without_password(url: str) -> str:

@@ -43,6 +43,11 @@ class Paths:
         return self.state / "keyring"
 
     @property
+    def authority(self) -> Path:
+        """The authority of the certificate that the API shows on its mutual TLS side."""
+        return self.state / "tls" / "ca.pem"
+
+    @property
     def endpoints(self) -> Path:
         """The file that names what runs."""
         return self.state / "endpoints.json"

@@ -20,7 +20,12 @@ from infrastructure.local.state import State, write_json
 
 STACK = "datapunk-local"
 SERVICE_SECONDS = 90.0
-AT_DEPLOYMENT = ("nexus-migrate", "nexus-rotate_keys", "stream-declare_topology")
+AT_DEPLOYMENT = (
+    "nexus-migrate",
+    "nexus-rotate_keys",
+    "nexus-rotate_authority",
+    "stream-declare_topology",
+)
 """Functions that a deployment runs once, in this order."""
 
 
@@ -62,6 +67,7 @@ class Platform:
             with progress.step(function.replace("-", ".", 1)) as step:
                 outcome = self.data_plane.invoke(f"{STACK}-{function}")
                 step.update(detail=_summary(outcome))
+        self.data_plane.follow_trust()
         with progress.step("users") as step:
             self._ensure_accounts()
             step.update(detail=", ".join(ACCOUNTS))

@@ -13,8 +13,20 @@ platform if input.caller.tenant == data.access.every_tenant
 default visible := false
 
 visible if {
+	not table.personal
 	within_reach
 	belongs
+}
+
+# What is a person's own is so in every tenant, and no administrator's.
+visible if {
+	table.personal
+	input.resource.owner == input.caller.principal
+}
+
+visible if {
+	table.personal
+	platform
 }
 
 within_reach if {
@@ -26,6 +38,12 @@ within_reach if {
 within_reach if {
 	table.platform
 	platform
+}
+
+within_reach if {
+	table.operated
+	input.caller.tenant == data.access.platform_tenant
+	"admin" in input.caller.roles
 }
 
 belongs if not table.owned

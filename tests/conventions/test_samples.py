@@ -30,6 +30,7 @@ OTHER: dict[str, dict[str, Any]] = {
     "nexus.ensure_client": {"id": "datapunk-cli", "tenant": "public", "public": True},
     "nexus.ensure_user": {"email": "admin@example.com", "name": "Administrator"},
     "nexus.expire_audit": {"removed": 0},
+    "nexus.rotate_authority": {"removed": []},
     "nexus.rotate_keys": {"removed": [], "forgotten": 0},
     "stream.relay_outbox": {"published": 0, "waiting": 0, "forgotten": 0},
     "stream.store_event": {"done": 1, "retry": 0, "dead": 0, "duplicate": 0},
@@ -87,7 +88,9 @@ def test_a_custom_resource_succeeds(
 
 
 @pytest.mark.parametrize("operation", OTHER)
-def test_a_batch_or_schedule_succeeds(operation: str, database: str, broker: Broker) -> None:
+def test_a_batch_or_schedule_succeeds(
+    operation: str, database: str, broker: Broker, bucket: str
+) -> None:
     # Given / When
     outcome = run(operation, load_sample(operation))
     # Then

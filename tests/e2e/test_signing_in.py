@@ -9,15 +9,18 @@ import subprocess
 from urllib.parse import urlencode
 
 import pytest
+from datapunk.nexus.remembered import FRESH
 
 from infrastructure.local.accounts import ACCOUNTS, password_of
 from infrastructure.local.paths import PROJECT
 from infrastructure.local.state import State
-from tests.e2e.clone import Clone
+from tests.e2e.clone import Clone, eventually
 from tests.e2e.web import Web
 
 FORM = "application/x-www-form-urlencoded"
 SIGN_IN = "/v1/nexus/sign-in"
+SLOW = 2.0
+"""Seconds that a request may take here: the bound counts from what the authorizer last found out."""
 
 
 def _cookie(platform: Clone, web: Web, name: str) -> str:
@@ -44,7 +47,12 @@ def _cookie(platform: Clone, web: Web, name: str) -> str:
     return next(cookie for cookie in cookies if cookie.startswith("datapunk="))
 
 
-def test_a_session_opens_the_api_and_ends_at_once(platform: Clone) -> None:
+def _refused(web: Web, path: str, **headers: str) -> bool:
+    """Tell whether a credential is refused within the bound that a revocation takes."""
+    return eventually(lambda: web.get(path, **headers).status == 401, seconds=FRESH + SLOW)
+
+
+def test_a_session_opens_the_api_and_ends_within_the_bound(platform: Clone) -> None:
     # Given
     web = Web(platform.endpoints["api"])
     cookie = _cookie(platform, web, "demo")
@@ -52,9 +60,9 @@ def test_a_session_opens_the_api_and_ends_at_once(platform: Clone) -> None:
     listed = web.get("/v1/nexus/sessions", Cookie=cookie)
     (current,) = [item["id"] for item in listed.json()["items"] if item["current"]]
     ended = web.call("DELETE", f"/v1/nexus/sessions/{current}", Cookie=cookie)
-    after = web.get("/v1/nexus/sessions", Cookie=cookie)
     # Then
-    assert (listed.status, ended.status, after.status) == (200, 204, 401)
+    assert (listed.status, ended.status) == (200, 204)
+    assert _refused(web, "/v1/nexus/sessions", Cookie=cookie)
 
 
 def test_a_token_ends_with_the_session_it_came_from(platform: Clone) -> None:
@@ -66,9 +74,9 @@ def test_a_token_ends_with_the_session_it_came_from(platform: Clone) -> None:
     # When
     for session in sessions:
         web.call("DELETE", f"/v1/nexus/sessions/{session['id']}", **bearer)
-    after = web.get("/v1/nexus/users", **bearer)
     # Then
-    assert (before.status, after.status) == (200, 401)
+    assert before.status == 200
+    assert _refused(web, "/v1/nexus/users", **bearer)
 
 
 def test_an_administrator_sees_users_and_the_demo_user_does_not(platform: Clone) -> None:
@@ -113,10 +121,10 @@ def test_make_token_prints_a_token_and_says_what_it_cannot_give(platform: Clone)
 )
 def test_make_takes_the_user_given_to_it_and_not_the_shells(given: list[str], asked: str) -> None:
     # Given a shell that has a USER of its own
-    environment = {**os.environ, "USER": "somebody"}
+    environment = {**os.environ, "USER": "somebody", "MAKEFLAGS": ""}
     # When make only says what it would do
     done = subprocess.run(
-        ["make", "--dry-run", "token", *given],
+        ["make", "--no-print-directory", "--dry-run", "token", *given],
         cwd=PROJECT,
         env=environment,
         capture_output=True,
@@ -126,4 +134,6 @@ def test_make_takes_the_user_given_to_it_and_not_the_shells(given: list[str], as
     )
     # Then
     *_, last = done.stdout.strip().splitlines()
-    assert last.partition("infrastructure.local token")[2].rstrip() == asked
+    _, command, options = last.partition("infrastructure.local token")
+    assert command
+    assert options.rstrip() == asked

@@ -6,6 +6,7 @@ import copy
 from typing import Any
 
 import pytest
+from datapunk.nexus import authentication
 from datapunk.nexus.users import UserAccount
 
 from tests.support.invoking import answer, run
@@ -33,12 +34,14 @@ def presenting(key: str) -> dict[str, Any]:
 
 
 def authorized(key: str) -> dict[str, Any]:
-    """Return what the authorizer tells of a key."""
+    """Return what an authorizer tells of a key that it does not know yet."""
+    authentication.forget()
     told: dict[str, Any] = run("nexus.authorize", presenting(key))
     return {"principal": told["principalId"], **told["context"]}
 
 
 def assert_refused(key: str) -> None:
-    """Assert that the authorizer refuses a key."""
+    """Assert that an authorizer refuses a key that it does not know yet."""
+    authentication.forget()
     with pytest.raises(Exception, match=r"\AUnauthorized\Z"):
         run("nexus.authorize", presenting(key))

@@ -6,7 +6,8 @@ canonical JSON (members sorted, no spaces), so that a changed, removed or insert
 (`audit_chain`).
 
 Domain code need not remember any of this: the HTTP edge watches over each request (`watching`). Code that
-knows more than the edge says it with `record`, which then stands for the request's own record.
+knows more than the edge says it with `record`, which then stands for the request's own record; code whose
+effect is not in the database says so before it with `announce`.
 """
 
 from __future__ import annotations
@@ -17,15 +18,20 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
 
+from datapunk.commits import before_each_commit
 from datapunk.context import current
-from datapunk.database import Transaction, before_each_commit, load_queries, transaction
 from datapunk.identity import Caller
 
-Outcome = Literal["done", "denied", "failed"]
+if (
+    TYPE_CHECKING
+):  # imported on first use: a function without a database does not pay for its driver
+    from datapunk.database import Transaction
+
+Outcome = Literal["begun", "done", "denied", "failed"]
 Detail = Mapping[str, str | int | bool | None]
 MOST_TEXT = 1_024
 """Characters of any text in a record; what is longer ends there."""
@@ -43,6 +49,8 @@ class Watch:
     source: str
     mutates: bool
     recorded: bool = False
+    begun: bool = False
+    """Whether the trail has what the request is about to do outside the database."""
 
     def before_commit(self, tx: Transaction) -> None:
         """Write the record of a mutating request with its first effect, unless this transaction has one."""
@@ -70,11 +78,11 @@ _watch: ContextVar[Watch | None] = ContextVar("datapunk_audit", default=None)
 @contextmanager
 def watching(watch: Watch) -> Iterator[Watch]:
     """Have the effects of the body recorded as `watch` says."""
-    token = _watch.set(watch)
+    token, hook = _watch.set(watch), before_each_commit.set(watch.before_commit)
     try:
-        with before_each_commit(watch.before_commit):
-            yield watch
+        yield watch
     finally:
+        before_each_commit.reset(hook)
         _watch.reset(token)
 
 
@@ -107,6 +115,29 @@ def record(
     tx.before_commit.append(write)
 
 
+def announce(detail: Detail | None = None) -> None:
+    """Record that the request in hand begins what it does outside the database, before it does it.
+
+    Its outcome is recorded as that of any request. Should the database be gone by then, the trail still has
+    who did what, and the answer tells the truth. Nothing is written where no request is watched over.
+    Raises UnavailableError when the database does not answer: then nothing may be begun.
+    """
+    from datapunk.database import transaction
+
+    watch = _watch.get()
+    if watch is None or watch.begun:
+        return
+    entry = _entry(watch.action, watch.resource, "begun", detail or {}, watch.caller, watch.source)
+    # This record is not an effect that asks for another one.
+    hook = before_each_commit.set(None)
+    try:
+        with transaction(watch.caller) as tx:
+            _append(tx, entry, only_after_effect=False)
+    finally:
+        before_each_commit.reset(hook)
+    watch.begun = True
+
+
 def record_alone(
     action: str,
     resource: str,
@@ -120,17 +151,23 @@ def record_alone(
 
     Raises UnavailableError when the database does not answer.
     """
+    from datapunk.database import transaction
+
     with transaction(caller) as tx:
         record(tx, action, resource, outcome, detail, caller=tx.caller, source=source)
 
 
 def expire() -> int:
     """Remove the records that are older than 365 days and return how many."""
+    from datapunk.database import load_queries, transaction
+
     with transaction() as tx:
         return int(tx.value(load_queries(_SQL)["expire"]))
 
 
 def _append(tx: Transaction, entry: str, *, only_after_effect: bool) -> bool:
+    from datapunk.database import load_queries
+
     number = tx.value(
         load_queries(_SQL)["append"], {"entry": entry, "only_after_effect": only_after_effect}
     )

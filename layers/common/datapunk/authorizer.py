@@ -1,7 +1,7 @@
 """The edge of the API's authorizer: reads what a request presents, answers as API Gateway wants it.
 
 The gateway asks before every request and remembers nothing: its cache takes only credentials that are always
-in the same place, and ours come in four. So a revoked credential is refused from the next request on.
+in the same place, and ours come in four. The authorizer's environment remembers instead (`nexus.remembered`).
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from datapunk.context import WorkContext
 from datapunk.errors import DatapunkError, TooManyRequestsError
 from datapunk.identity import Caller
 from datapunk.limits import RateState, check_rate
-from datapunk.policy import decide
+from datapunk.policy import needed_scope
 from datapunk.telemetry import count, logger
 
 Answer = dict[str, Any]
@@ -50,7 +50,7 @@ def guarded(
     """Return the answer of `respond`, or a refusal, with the headers of the limit.
 
     Every mutating, denied or administrative request is in the audit trail by then. A mutating one that
-    cannot be recorded is answered with the reason.
+    cannot be recorded is answered with the reason, unless its record was begun before its effect.
     """
     source = _source(event)
     state = check_rate(work.caller, work.operation, source=source) if guard.limited else None
@@ -102,7 +102,7 @@ def _is_recorded(guard: Guard, event: Mapping[str, Any], watch: Watch, work: Wor
     """Tell whether a request is recorded though it was allowed and changes nothing in the database."""
     if watch.mutates and event.get("httpMethod") not in _READING:
         return True
-    return guard.administrative or decide(work.caller, work.operation).scope == _ADMINISTRATIVE
+    return guard.administrative or needed_scope(work.operation) == _ADMINISTRATIVE
 
 
 def _recorded(
@@ -127,7 +127,7 @@ def _recorded(
     except DatapunkError as error:
         count("audit_failures_total", service=watch.action.partition(".")[0])
         logger().exception("request not recorded", extra={"outcome": outcome})
-        return refuse(error) if outcome == "done" else answer
+        return refuse(error) if outcome == "done" and not watch.begun else answer
     return answer
 
 

@@ -6,10 +6,12 @@ platform has in common. A handler module calls `http_function` once and decorate
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
 import orjson
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
@@ -29,21 +31,13 @@ from datapunk.errors import (
     UnsupportedMediaTypeError,
 )
 from datapunk.guard import Guard, guarded
-from datapunk.hygiene import add_headers, check_query, clean_request
+from datapunk.hygiene import add_headers, check_query, clean_request, has_query
 from datapunk.identity import Caller
 from datapunk.parameters import declared_parameters
 from datapunk.policy import require
 from datapunk.problems import PROBLEM_JSON
-from datapunk.proxy import (
-    MAX_BODY_BYTES,
-    content_of,
-    dumps,
-    headers_of,
-    media_type_of,
-    problem_answer,
-    refuse,
-    work_of,
-)
+from datapunk.proxy import MAX_BODY_BYTES, dumps, problem_answer, refuse, work_of
+from datapunk.received import Received, read_content_type
 from datapunk.settings import settings
 from datapunk.telemetry import logger, observe
 from datapunk.validation import refused
@@ -87,6 +81,7 @@ class HttpFunction(APIGatewayRestResolver):
         """Whether errors have OAuth's shape, and problem documents only what precedes the handler."""
         self.guard = guard
         self._declared: dict[str, frozenset[str]] = {}
+        self._received: Received | None = None
         for error in (DatapunkError, RouteNotFoundError, Exception):
             self.exception_handler(error)(self._answer_error)
         for kind in (
@@ -102,21 +97,34 @@ class HttpFunction(APIGatewayRestResolver):
         work = current()
         return work.caller if work else Caller()
 
+    @property
+    def received(self) -> Received:
+        """The request in hand."""
+        event = self.current_event.raw_event
+        if self._received is None or self._received.event is not event:
+            self._received = Received(event)
+        return self._received
+
+    def resolve_received(self, received: Received, context: Any) -> dict[str, Any]:
+        """Answer a request of which others have read parts already."""
+        self._received = received
+        return self.resolve(received.event, context)
+
     def body(self, *, charset: str = "utf-8") -> Body:
         """Return the raw request body of one of the declared media types.
 
         Raises UnsupportedMediaTypeError for another type or a content encoding, MalformedRequestError
         when the body is missing.
         """
-        headers = headers_of(self.current_event.raw_event)
-        media_type, parameters = media_type_of(headers.get("content-type", ""))
+        received = self.received
+        media_type, parameters = received.content_type()
         if media_type not in self.accepts:
             expected = ", ".join(self.accepts)
             given = f"{media_type!r} is" if media_type else "No content type was given, or it is"
             raise UnsupportedMediaTypeError(f"{given} not one of: {expected}.")
-        if headers.get("content-encoding", "identity") != "identity":
+        if received.headers.get("content-encoding", "identity") != "identity":
             raise UnsupportedMediaTypeError("Send the body without a content encoding.")
-        content = content_of(self.current_event.raw_event)
+        content = received.content()
         if not content.strip():
             raise MalformedRequestError("The request has no body.")
         return Body(media_type, parameters.get("charset", charset), content)
@@ -132,13 +140,17 @@ class HttpFunction(APIGatewayRestResolver):
 
     def header(self, name: str) -> str | None:
         """Return a request header by name, whatever its case."""
-        return headers_of(self.current_event.raw_event).get(name.lower())
+        return self.received.headers.get(name.lower())
 
     def declared(self, path: str) -> frozenset[str]:
         """Return the query parameters declared for an OpenAPI path; none where any may be given."""
         if path not in self._declared:
             self._declared[path] = declared_parameters(self, path)
         return self._declared[path]
+
+    def _convert_matches_into_route_keys(self, match: re.Match[str]) -> dict[str, str]:
+        """Return the path's parameters decoded: the path is matched as the client wrote it."""
+        return {name: unquote(value) for name, value in match.groupdict().items()}
 
     def _answer_error(self, raised: Exception) -> Response[str]:
         status, headers, body = problem_answer(_as_datapunk_error(raised), self.current_event.path)
@@ -167,12 +179,13 @@ def http_function(
     def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         started = time.perf_counter()
         event = clean_request(event)
-        with working(work_of(operation, event, context)) as work:
+        received = Received(event)
+        with working(work_of(operation, received, context)) as work:
             answer = guarded(
                 guard,
                 event,
                 work,
-                lambda: _resolve(app, event, context),
+                lambda: _resolve(app, received, context),
                 lambda error: refuse(error, event),
             )
             headers = answer.setdefault("multiValueHeaders", {})
@@ -203,17 +216,18 @@ def http_function(
     return app, handler
 
 
-def _resolve(app: HttpFunction, event: dict[str, Any], context: Any) -> dict[str, Any]:
+def _resolve(app: HttpFunction, received: Received, context: Any) -> dict[str, Any]:
     """Run a request of a caller who may; what fails outside of the resolver's own handling is answered here.
 
     That is a body it could not even look at, and an answer that cannot be written.
     """
+    event = received.event
     try:
         _check_caller(app.operation, event)
-        _check_body(event, json_only=not app.accepts)
-        if not app.guard.open_query:
+        _check_body(received, json_only=not app.accepts)
+        if not app.guard.open_query and has_query(event):
             check_query(event, app.declared(str(event.get("resource") or "")))
-        return app.resolve(event, context)
+        return app.resolve_received(received, context)
     except Exception as error:  # noqa: BLE001 -- a caller gets a problem document in any case
         return refuse(_as_datapunk_error(error), event)
 
@@ -230,23 +244,28 @@ def _check_caller(operation: str, event: Mapping[str, Any]) -> None:
     require(operation, trusted_network=lambda: settings().trusts(address))
 
 
-def _check_body(event: Mapping[str, Any], *, json_only: bool) -> None:
+def _check_body(received: Received, *, json_only: bool) -> None:
     """Refuse a body that is too large, not base64 where it says so, or no JSON where only that is read.
 
     The resolver would also read forms, and fails on malformed ones; no operation takes them.
     """
-    body = event.get("body")
+    body = received.event.get("body")
     if not body:
         return
-    if len(body) > MAX_BODY_BYTES * 4 // 3 or len(content_of(event)) > MAX_BODY_BYTES:
+    plain = received.is_plain
+    if len(body) > MAX_BODY_BYTES * 4 // 3 or (
+        len(body if plain else received.content()) > MAX_BODY_BYTES
+    ):
         raise PayloadTooLargeError(f"A request body may have {MAX_BODY_BYTES:,} bytes at most.")
-    media_type, _ = media_type_of(headers_of(event).get("content-type", ""))
+    media_type, _ = received.content_type()
     if media_type not in ("", "application/json"):
         if json_only:
             raise UnsupportedMediaTypeError(f"{media_type!r} is not one of: application/json.")
         return
+    if plain:
+        return
     try:
-        content_of(event).decode()
+        received.content().decode()
     except UnicodeDecodeError as error:
         raise MalformedRequestError(f"The body is not UTF-8: {error.reason}.") from None
 
@@ -275,7 +294,7 @@ def negotiate(accept: str | None, offered: Collection[str], default: str) -> str
     """
     ranked: list[tuple[float, int, str]] = []
     for place, part in enumerate((accept or "").split(",")):
-        media_type, parameters = media_type_of(part)
+        media_type, parameters = read_content_type(part)
         try:
             quality = float(parameters.get("q", "1"))
         except ValueError:

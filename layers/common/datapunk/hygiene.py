@@ -7,6 +7,7 @@ settings alone. Headers that claim any of it, and those meant for one hop, are g
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from functools import lru_cache
 from typing import Any
 
 from datapunk.errors import FieldError, InvalidInputError
@@ -52,26 +53,29 @@ def clean_request(event: Mapping[str, Any]) -> dict[str, Any]:
     """Return the event without headers that are not to be believed or hold control characters."""
     multiple = event.get("multiValueHeaders") or {}
     single = event.get("headers") or {}
-    listed = {
-        name.strip().lower()
-        for key, values in multiple.items()
-        if key.lower() == "connection"
-        for value in values
-        for name in value.split(",")
-    }
+    gone = {name for name in (*multiple, *single) if not _is_believed(name)}
+    if gone:
+        listed = _listed(multiple)
+        gone.update(name for name in (*multiple, *single) if name.lower() in listed)
     return {
         **event,
         "headers": {
             name: value
             for name, value in single.items()
-            if _believed(name, listed) and _printable(value)
+            if name not in gone and (value.isprintable() or _is_printable(value))
         },
         "multiValueHeaders": {
             name: values
             for name, values in multiple.items()
-            if _believed(name, listed) and all(map(_printable, values))
+            if name not in gone
+            and (all(map(str.isprintable, values)) or all(map(_is_printable, values)))
         },
     }
+
+
+def has_query(event: Mapping[str, Any]) -> bool:
+    """Tell whether a request has query parameters."""
+    return bool(event.get("multiValueQueryStringParameters") or event.get("queryStringParameters"))
 
 
 def check_query(event: Mapping[str, Any], declared: Collection[str]) -> None:
@@ -106,12 +110,23 @@ def add_headers(headers: dict[str, list[str]], *, secure: bool) -> None:
         headers["Strict-Transport-Security"] = [TRANSPORT]
 
 
-def _believed(name: str, listed: Collection[str]) -> bool:
+@lru_cache(maxsize=512)
+def _is_believed(name: str) -> bool:
+    """Tell whether a header of this name may be handed on, whatever others say of it."""
     lower = name.lower()
-    return not (
-        lower in HOP_BY_HOP or lower in CLAIMS or lower in listed or lower.startswith(CLAIMING)
-    )
+    return not (lower in HOP_BY_HOP or lower in CLAIMS or lower.startswith(CLAIMING))
 
 
-def _printable(value: str) -> bool:
-    return value.isprintable() or all(part >= " " or part == "\t" for part in value)
+def _listed(multiple: Mapping[str, list[str]]) -> set[str]:
+    """Return the lower-case names of the headers that `Connection` says are for one hop."""
+    return {
+        name.strip().lower()
+        for key, values in multiple.items()
+        if key.lower() == "connection"
+        for value in values
+        for name in value.split(",")
+    }
+
+
+def _is_printable(value: str) -> bool:
+    return all(part >= " " or part == "\t" for part in value)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 ANONYMOUS = "anonymous"
@@ -19,6 +20,8 @@ class Caller:
     roles: tuple[str, ...] = ()
     scopes: tuple[str, ...] = ()
     actors: tuple[str, ...] = ()
+    valid_until: float = field(default=float("inf"), compare=False, repr=False)
+    """When the credential that it is known by ends, in seconds since the epoch."""
 
     def through(self, actor: str) -> Caller:
         """Return the caller as whom `actor` asks on his behalf; nobody acts on behalf of himself."""
@@ -28,7 +31,13 @@ class Caller:
 
     def as_document(self) -> dict[str, Any]:
         """Return the caller as one service tells it to another that trusts it."""
-        return asdict(self)
+        return {
+            "principal": self.principal,
+            "tenant": self.tenant,
+            "roles": self.roles,
+            "scopes": self.scopes,
+            "actors": self.actors,
+        }
 
 
 SYSTEM = Caller(principal="system", tenant="*")
@@ -43,12 +52,20 @@ def caller_from_authorizer(context: Mapping[str, Any] | None) -> Caller:
     """
     if not context or not context.get("principalId"):
         return Caller()
+    return _caller(
+        str(context["principalId"]),
+        str(context.get("tenant") or PUBLIC_TENANT),
+        str(context.get("roles") or ""),
+        str(context.get("scopes") or ""),
+        str(context.get("actors") or ""),
+    )
+
+
+@lru_cache(maxsize=256)
+def _caller(principal: str, tenant: str, roles: str, scopes: str, actors: str) -> Caller:
+    """Return the same caller for the same texts: an environment sees few, and each many times."""
     return Caller(
-        principal=str(context["principalId"]),
-        tenant=str(context.get("tenant") or PUBLIC_TENANT),
-        roles=tuple(str(context.get("roles") or "").split()),
-        scopes=tuple(str(context.get("scopes") or "").split()),
-        actors=tuple(str(context.get("actors") or "").split()),
+        principal, tenant, tuple(roles.split()), tuple(scopes.split()), tuple(actors.split())
     )
 
 

@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from datapunk import cache as redis_cache
-from datapunk.database import load_queries, transaction
 from datapunk.errors import ConfigurationError, DatapunkError, UnavailableError
 from datapunk.identity import ANONYMOUS, SYSTEM, Caller
 from datapunk.scripts import Pause, script
@@ -181,6 +180,8 @@ def _overrides(route: str) -> tuple[_Override, ...]:
 
 
 def _read(route: str) -> tuple[_Override, ...]:
+    from datapunk.database import load_queries, transaction
+
     with transaction(SYSTEM) as tx:
         rows = tx.all(
             load_queries(_SQL)["find_limits"], {"service": _service(route), "route": route}

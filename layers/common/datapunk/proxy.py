@@ -1,9 +1,7 @@
-"""Requests and answers as API Gateway's proxy integration has them, read and written in one way."""
+"""What both edges of the API make of a request: its context, and its refusal as a problem document."""
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,19 +15,20 @@ from datapunk.context import (
     current,
     deadline_of,
 )
-from datapunk.errors import DatapunkError, MalformedRequestError
+from datapunk.errors import DatapunkError
 from datapunk.identity import caller_from_authorizer
 from datapunk.problems import PROBLEM_JSON, problem, problem_headers
+from datapunk.received import Received
 from datapunk.telemetry import count, logger
 
 MAX_BODY_BYTES = 6 * 1024 * 1024
 """Lambda's limit for a request; API Gateway would let 10 MB through."""
 
 
-def work_of(operation: str, event: Mapping[str, Any], context: Any) -> WorkContext:
+def work_of(operation: str, received: Received, context: Any) -> WorkContext:
     """Return the context of a request to `operation`."""
-    headers = headers_of(event)
-    request = event.get("requestContext") or {}
+    headers = received.headers
+    request = received.event.get("requestContext") or {}
     return WorkContext(
         operation=operation,
         correlation_id=continue_correlation(headers.get("x-correlation-id")),
@@ -68,33 +67,6 @@ def problem_answer(error: DatapunkError, path: str) -> tuple[int, dict[str, str]
         count("error_rate_total", service=work.service, error_type=error.code)
     document = problem(error, instance=path, trace_id=work.trace.trace_id if work else "")
     return error.status, problem_headers(error), dumps(document)
-
-
-def headers_of(event: Mapping[str, Any]) -> dict[str, str]:
-    """Return a request's headers, names in lower case, several values joined."""
-    multiple = event.get("multiValueHeaders") or {}
-    if multiple:
-        return {name.lower(): ",".join(values) for name, values in multiple.items()}
-    return {name.lower(): value for name, value in (event.get("headers") or {}).items()}
-
-
-def media_type_of(value: str) -> tuple[str, dict[str, str]]:
-    """Return the media type of a `Content-Type` and its parameters, in lower case."""
-    media_type, *rest = value.split(";")
-    pairs = (item.split("=", 1) for item in rest if "=" in item)
-    parameters = {name.strip().lower(): text.strip().strip('"').lower() for name, text in pairs}
-    return media_type.strip().lower(), parameters
-
-
-def content_of(event: Mapping[str, Any]) -> bytes:
-    """Return a request's body. Raises MalformedRequestError where it is not the base64 it says it is."""
-    body = event.get("body") or ""
-    if not event.get("isBase64Encoded"):
-        return str(body).encode("utf-8", "surrogatepass")
-    try:
-        return base64.b64decode(body, validate=True)
-    except (binascii.Error, ValueError):
-        raise MalformedRequestError("The body is not valid base64.") from None
 
 
 def dumps(value: Any) -> str:

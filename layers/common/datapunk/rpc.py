@@ -25,11 +25,12 @@ from datapunk.errors import (
 )
 from datapunk.hygiene import add_headers, clean_request
 from datapunk.identity import caller_from_document
-from datapunk.mesh.answering import Answer, Received, answer_call, refusal
+from datapunk.mesh.answering import Answer, Incoming, answer_call, refusal
 from datapunk.mesh.contract import method_at
 from datapunk.mesh.service import Service
 from datapunk.mesh.wire import RPC
-from datapunk.proxy import MAX_BODY_BYTES, content_of, headers_of, media_type_of, refuse, work_of
+from datapunk.proxy import MAX_BODY_BYTES, refuse, work_of
+from datapunk.received import Received
 from datapunk.settings import settings
 from datapunk.telemetry import logger, observe
 
@@ -44,10 +45,11 @@ def rpc_function(operation: str, service: Service) -> LambdaHandler:
     def handler(event: dict[str, Any], context: Any) -> Answer:
         started = time.perf_counter()
         invoked = RPC in event
-        event = clean_request(event)
-        work = _work(operation, event, context)
+        received = Received(clean_request(event))
+        event = received.event
+        work = _work(operation, received, context)
         with working(work):
-            answer = _answer(event, service, work)
+            answer = _answer(received, service, work)
             headers = answer["multiValueHeaders"]
             if not invoked:
                 add_headers(headers, secure=settings().issuer.startswith("https:"))
@@ -60,30 +62,30 @@ def rpc_function(operation: str, service: Service) -> LambdaHandler:
     return handler
 
 
-def _answer(event: Mapping[str, Any], service: Service, work: WorkContext) -> Answer:
+def _answer(received: Received, service: Service, work: WorkContext) -> Answer:
     """Find what is called; what is no call at all gets a problem document."""
+    event, headers = received.event, received.headers
     # Connect's calls are POST; there is nothing at another method's path.
     path = str(event.get("path", "")) if event.get("httpMethod") == "POST" else ""
     try:
         method = method_at(work.service, path)
     except NotFoundError as error:
         return refuse(error, event)
-    headers = headers_of(event)
     work = replace(work, operation=method.name)
     try:
-        content = _unpacked(content_of(event), headers.get("content-encoding", "identity"))
+        content = _unpacked(received.content(), headers.get("content-encoding", "identity"))
     except DatapunkError as error:
         return refusal(error)
     request = event.get("requestContext") or {}
-    received = Received(
+    incoming = Incoming(
         method=method,
-        media_type=media_type_of(headers.get("content-type", ""))[0],
+        media_type=received.content_type()[0],
         content=content,
         key=headers.get(KEY, ""),
         source=str((request.get("identity") or {}).get("sourceIp") or ""),
         limited=RPC not in event,
     )
-    return answer_call(received, service, work)
+    return answer_call(incoming, service, work)
 
 
 def _unpacked(content: bytes, encoding: str) -> bytes:
@@ -108,12 +110,12 @@ def _unpacked(content: bytes, encoding: str) -> bytes:
     return found
 
 
-def _work(operation: str, event: Mapping[str, Any], context: Any) -> WorkContext:
-    work = work_of(operation, event, context)
-    given = headers_of(event).get(TIMEOUT, "")
+def _work(operation: str, received: Received, context: Any) -> WorkContext:
+    work = work_of(operation, received, context)
+    given = received.headers.get(TIMEOUT, "")
     seconds = [int(given) / 1000] if given.isdecimal() else []
     caller = work.caller
-    told = event.get(RPC)
+    told = received.event.get(RPC)
     if isinstance(told, Mapping):
         caller = caller_from_document(told["caller"])
         # Clocks within AWS agree: the time a call spent on its way is its caller's as well.

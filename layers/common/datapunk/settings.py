@@ -74,6 +74,11 @@ class Settings(BaseModel):
         alias="KEY_RING",
         description="Signing keys: `file:<path>`, or `kms:alias/<prefix>` for keys in AWS KMS.",
     )
+    mutual_tls_domain: str = Field(
+        default="",
+        alias="MUTUAL_TLS_DOMAIN",
+        description="API Gateway's domain that asks for client certificates; empty: there is none.",
+    )
     sts_url: str = Field(
         default="",
         alias="AWS_ENDPOINT_URL_STS",

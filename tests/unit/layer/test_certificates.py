@@ -181,7 +181,7 @@ def test_scopes_are_those_of_now() -> None:
 
 
 def test_a_service_issues_itself_an_api_key_as_its_backup_and_the_trail_says_so(
-    invoke: Invoker,
+    invoke: Invoker, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # Given
     certificate_of(administrator())
@@ -191,10 +191,16 @@ def test_a_service_issues_itself_an_api_key_as_its_backup_and_the_trail_says_so(
         "nexus.issue_api_key", body={"name": "Backup", "scopes": ["read"]}, **itself
     ).json
     # Then
-    found = find_api_key(issued["key"])
-    assert found == replace(BILLING, actors=(f"key:{issued['id']}",))
+    capsys.readouterr()
+    found = [find_api_key(issued["key"]) for _ in range(3)]
+    assert found == [replace(BILLING, actors=(f"key:{issued['id']}",))] * 3
     trail = rows("SELECT principal FROM nexus.audit WHERE action = 'nexus.issue_api_key'")
     assert trail == [{"principal": BILLING.principal}]
+    # And each use is counted, the first of a minute recorded
+    assert capsys.readouterr().out.count('"backup_credentials_total":1') == 3
+    used = "SELECT principal, actors, detail FROM nexus.audit WHERE action = 'nexus.use_backup'"
+    record = {"principal": BILLING.principal, "actors": [f"key:{issued['id']}"]}
+    assert rows(used) == [{**record, "detail": {"method": "api_key"}}]
     # When the service is gone
     with transaction(SYSTEM) as tx:
         tx.execute("DELETE FROM nexus.workloads")

@@ -178,6 +178,16 @@ def test_an_answer_that_cannot_be_written_is_an_error() -> None:
     assert "traceparent" in answer["multiValueHeaders"]
 
 
+def test_a_parameter_in_the_path_is_decoded() -> None:
+    # Given / When: as encodeURIComponent writes it, and as a browser does
+    names = [
+        json.loads(_call("GET", f"/things/{written}")["body"])["name"]
+        for written in ("user%3Aa%20%C3%A4", "user:a", "%252F")
+    ]
+    # Then
+    assert names == ["user:a ä", "user:a", "%2F"]
+
+
 @pytest.mark.parametrize(("method", "path"), [("GET", "/nowhere"), ("PUT", "/things"), ("", "")])
 def test_an_unknown_route_is_not_found(method: str, path: str) -> None:
     # Given / When

@@ -12,15 +12,8 @@ import pytest
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
-from datapunk.nexus.iam_proof import (
-    BODY,
-    CSR_HEADER,
-    FORM,
-    ISSUER_HEADER,
-    csr_digest,
-    same_role,
-    sts_url,
-)
+from datapunk.iam_request import BODY, CSR_HEADER, FORM, ISSUER_HEADER, csr_digest
+from datapunk.nexus.iam_proof import same_role, sts_url
 from datapunk.settings import settings
 
 from tests.support.workloads import administrator, ask, new_csr, register

@@ -13,13 +13,14 @@ from datapunk.cookies import cookie_name
 from datapunk.database import transaction
 from datapunk.errors import UnavailableError
 from datapunk.identity import SYSTEM, Caller, caller_from_authorizer
-from datapunk.nexus import authentication
+from datapunk.nexus import authentication, remembered
 from datapunk.nexus.revocations import revoke_issued
 from datapunk.nexus.sessions import end_session, start_session
-from datapunk.nexus.tokens import issue_access_token
+from datapunk.nexus.tokens import AccessToken, issue_access_token
 from datapunk.nexus.users import UserAccount
 
 from infrastructure.local.data_plane.policy import Decision, evaluate
+from tests.support.clock import Clock
 from tests.support.invoking import run
 from tests.support.oauth import add_user
 from tests.support.samples import load_sample
@@ -27,6 +28,14 @@ from tests.support.samples import load_sample
 OPERATION = "nexus.authorize"
 ANN = Caller("user:7a0e5b3e-8a52-4b1c-9f6e-000000000001", "acme", ("editor", "auditor"))
 pytestmark = pytest.mark.usefixtures("database")
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Return the clock that the authorizer's memory goes by."""
+    clock = Clock()
+    monkeypatch.setattr(authentication, "_memory", clock.memory())
+    return clock
 
 
 def _event(
@@ -168,7 +177,7 @@ def test_two_sessions_at_once_are_none() -> None:
     _refused(_event(Cookie=f"{cookie}; {cookie_name()}=another"))
 
 
-def test_a_revoked_token_is_refused_at_the_next_request() -> None:
+def test_a_revoked_token_is_refused_within_the_bound(clock: Clock) -> None:
     # Given
     token = _token()
     event = _event(Authorization=f"Bearer {token}")
@@ -179,10 +188,13 @@ def test_a_revoked_token_is_refused_at_the_next_request() -> None:
         revoke_issued(tx, ANN.principal)
     # Then
     assert claims["exp"] > time.time()
+    clock.pass_by(remembered.FRESH - 0.1)
+    assert run(OPERATION, event)["principalId"] == ANN.principal
+    clock.pass_by(0.2)
     _refused(event)
 
 
-def test_an_ended_session_is_refused_at_the_next_request() -> None:
+def test_an_ended_session_is_refused_within_the_bound(clock: Clock) -> None:
     # Given
     user = add_user()
     cookie, session = _session(user)
@@ -190,7 +202,19 @@ def test_an_ended_session_is_refused_at_the_next_request() -> None:
     # When
     end_session(user.id, session)
     # Then
+    clock.pass_by(remembered.FRESH - 0.1)
+    assert run(OPERATION, _event(Cookie=cookie))["principalId"]
+    clock.pass_by(0.2)
     _refused(_event(Cookie=cookie))
+
+
+def test_what_another_site_may_not_do_it_may_not_with_a_remembered_session() -> None:
+    # Given
+    cookie, _ = _session(add_user())
+    assert run(OPERATION, _event("POST", Cookie=cookie))["principalId"]
+    # When / Then
+    _refused(_event("POST", {"Origin": "https://evil.example"}, Cookie=cookie))
+    assert run(OPERATION, _event("POST", Cookie=cookie))["principalId"]
 
 
 @pytest.mark.parametrize(
@@ -231,17 +255,18 @@ def test_no_credential_speaks_for_the_platform(
     caller: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Given a token that must not exist
-    monkeypatch.setattr(authentication, "verify_access_token", lambda _: caller)
+    token = AccessToken(caller, "app", "1", issued_at=0, expires_at=0)
+    monkeypatch.setattr(authentication, "read_access_token", lambda _: token)
     # When / Then
     _refused(_event(Authorization="Bearer forged"))
 
 
 def test_what_cannot_be_told_for_now_is_no_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
     # Given
-    def away(_: str) -> Caller:
+    def away(_: str) -> AccessToken:
         raise UnavailableError("redis")
 
-    monkeypatch.setattr(authentication, "verify_access_token", away)
+    monkeypatch.setattr(authentication, "read_access_token", away)
     # When / Then the gateway answers 5xx, and the sender keeps his token
     with pytest.raises(UnavailableError):
         run(OPERATION, _event(Authorization="Bearer token"))

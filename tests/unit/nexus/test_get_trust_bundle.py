@@ -9,7 +9,7 @@ import pytest
 from cryptography import x509
 from datapunk.keyring import authority_key_ring
 from datapunk.nexus import authority
-from datapunk.nexus.authority import LEAD, OVERLAP, PERIOD, rotate_authority
+from datapunk.nexus.authority import LEAD, OVERLAP, PERIOD, rotate_roots
 from datapunk.nexus.certificates import caller_of_certificate
 from datapunk.settings import settings
 
@@ -43,11 +43,11 @@ def test_changing_the_root_refuses_no_certificate(
     monkeypatch.setenv("KEY_RING", f"file:{tmp_path / 'keyring'}")
     settings.cache_clear()
     now = int(time.time())
-    rotate_authority(now=now - PERIOD + LEAD)
+    rotate_roots(now=now - PERIOD + LEAD)
     admin = administrator()
     old = certificate_of(admin)
     # When the next one is made
-    assert rotate_authority()["added"]
+    assert rotate_roots()["added"]
     # Then it is trusted, and signs nothing yet
     first, second = _roots(invoke)
     issuer = x509.load_pem_x509_certificate(old["certificate"].encode()).issuer
@@ -60,7 +60,7 @@ def test_changing_the_root_refuses_no_certificate(
     new = certificate_of(admin)
     # Then certificates of both are good, until those of the old one have expired
     assert all(caller_of_certificate(presented(one["certificate"])) for one in (old, new))
-    assert rotate_authority(now=now - 2 + OVERLAP)["removed"] == []
-    assert rotate_authority(now=now - 1 + OVERLAP)["removed"]
+    assert rotate_roots(now=now - 2 + OVERLAP)["removed"] == []
+    assert rotate_roots(now=now - 1 + OVERLAP)["removed"]
     assert caller_of_certificate(presented(old["certificate"])) is None
     assert caller_of_certificate(presented(new["certificate"]))

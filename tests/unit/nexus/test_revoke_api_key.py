@@ -1,4 +1,4 @@
-"""nexus.revoke_api_key: a key ends at the next request, by its owner or an administrator."""
+"""nexus.revoke_api_key: a key ends, by its owner or an administrator."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.usefixtures("database")
 
 
 @pytest.mark.parametrize("by", ["ann@example.com", "admin@example.com"])
-def test_a_revoked_key_is_refused_at_the_next_request(invoke: Invoker, by: str) -> None:
+def test_a_revoked_key_is_refused_by_whoever_looks_it_up(invoke: Invoker, by: str) -> None:
     # Given
     people = {
         "ann@example.com": add_user(),

@@ -30,6 +30,17 @@ def test_a_revoked_certificate_opens_nothing_and_another_still_does(invoke: Invo
     assert caller_of_certificate(presented(second["certificate"]))
 
 
+def test_the_serial_number_may_be_written_as_openssl_prints_it(invoke: Invoker) -> None:
+    # Given
+    admin = administrator()
+    issued = certificate_of(admin)
+    # When
+    answer = _revoke(invoke, admin, f"0{issued['serial'].upper()}")
+    # Then
+    assert answer.status == 204
+    assert caller_of_certificate(presented(issued["certificate"])) is None
+
+
 def test_others_certificates_are_out_of_reach(invoke: Invoker) -> None:
     # Given
     add_tenant("acme")
@@ -42,7 +53,7 @@ def test_others_certificates_are_out_of_reach(invoke: Invoker) -> None:
     assert caller_of_certificate(presented(ours["certificate"]))
 
 
-@pytest.mark.parametrize(("serial", "status"), [("abc", 404), ("ABC", 422), ("0x1", 422)])
+@pytest.mark.parametrize(("serial", "status"), [("abc", 404), ("0x1", 422), ("1" * 43, 422)])
 def test_what_is_no_certificate_is_not_found(invoke: Invoker, serial: str, status: int) -> None:
     # Given / When / Then
     assert _revoke(invoke, administrator(), serial).status == status

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from datapunk.database import transaction
 from datapunk.identity import SYSTEM
-from datapunk.keyring import authority_key_ring
 from datapunk.keyring.file import FileKeyRing
 from datapunk.settings import settings
 
@@ -35,16 +34,7 @@ def test_the_first_run_makes_a_key_and_the_next_one_none(
     # Then
     assert first["added"] == [key.kid for key in ring.list_keys()]
     nothing: dict[str, list[str]] = {"added": [], "removed": []}
-    assert second == {**nothing, "authority": nothing, "forgotten": 0}
-
-
-def test_certificates_have_a_key_of_their_own(ring: FileKeyRing, invoke: Invoker) -> None:
-    # Given / When
-    outcome = invoke.sample("nexus.rotate_keys")
-    # Then
-    own = authority_key_ring().list_keys()
-    assert outcome["authority"]["added"] == [key.kid for key in own]
-    assert {key.kid for key in own}.isdisjoint(key.kid for key in ring.list_keys())
+    assert second == {**nothing, "forgotten": 0}
 
 
 def test_expired_grants_are_forgotten_with_all_they_had(ring: FileKeyRing, invoke: Invoker) -> None:

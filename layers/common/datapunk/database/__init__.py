@@ -2,13 +2,12 @@
 
 from datapunk.database.connection import check_database
 from datapunk.database.queries import Queries, load_queries
-from datapunk.database.transaction import Row, Transaction, before_each_commit, transaction
+from datapunk.database.transaction import Row, Transaction, transaction
 
 __all__ = [
     "Queries",
     "Row",
     "Transaction",
-    "before_each_commit",
     "check_database",
     "load_queries",
     "transaction",

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import Any, LiteralString
 
 import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 
+from datapunk.commits import Hook, before_each_commit
 from datapunk.context import current, remaining_seconds
 from datapunk.database.connection import acquire, discard
 from datapunk.database.failures import translate, translated
@@ -22,10 +22,15 @@ Parameters = Sequence[Any] | dict[str, Any] | None
 Statement = LiteralString | sql.SQL | sql.Composed
 
 _BEGIN = "BEGIN"
+# The role too: one that a connection was left with would be that of a table's owner.
 _CONTEXT = """
-SELECT set_config('datapunk.tenant', %s, true),
+SELECT set_config('role', 'none', true),
+       set_config('datapunk.tenant', %s, true),
        set_config('datapunk.principal', %s, true),
        set_config('statement_timeout', %s, true)
+"""
+_NAME = """
+SELECT set_config('datapunk.tenant', %s, true), set_config('datapunk.principal', %s, true)
 """
 
 
@@ -48,6 +53,11 @@ class Transaction:
         """Run a statement and return the number of rows it touched."""
         with translated():
             return self.connection.execute(statement, parameters).rowcount
+
+    def execute_many(self, statement: Statement, parameters: Sequence[dict[str, Any]]) -> None:
+        """Run a statement for each set of parameters, without a round trip for each."""
+        with translated(), self.connection.cursor() as cursor:
+            cursor.executemany(statement, parameters)
 
     def one(self, statement: Statement, parameters: Parameters = None) -> Row | None:
         """Return the first row as a dictionary, or None."""
@@ -80,6 +90,16 @@ class Transaction:
             yield
 
     @contextmanager
+    def in_name_of(self, caller: Caller) -> Iterator[None]:
+        """Run the body with what `caller` sees and may write, within this transaction.
+
+        After an error the transaction is going to be rolled back, and the name with it.
+        """
+        self.execute(_NAME, (caller.tenant, caller.principal))
+        yield
+        self.execute(_NAME, (self.caller.tenant, self.caller.principal))
+
+    @contextmanager
     def acting_as(self, role: str) -> Iterator[None]:
         """Run the body with the rights of `role`, which the login role must be a member of.
 
@@ -89,20 +109,6 @@ class Transaction:
             self.connection.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(role)))
             yield
             self.connection.execute("SET LOCAL ROLE NONE")
-
-
-Hook = Callable[[Transaction], None]
-_hook: ContextVar[Hook | None] = ContextVar("datapunk_before_commit", default=None)
-
-
-@contextmanager
-def before_each_commit(hook: Hook) -> Iterator[None]:
-    """Run `hook` before the commit of every transaction of the body."""
-    token = _hook.set(hook)
-    try:
-        yield
-    finally:
-        _hook.reset(token)
 
 
 @contextmanager
@@ -119,7 +125,7 @@ def transaction(caller: Caller | None = None) -> Iterator[Transaction]:
     try:
         tx = Transaction(connection, caller)
         yield tx
-        for hook in (*tx.before_commit, _hook.get()):
+        for hook in (*tx.before_commit, before_each_commit.get()):
             if hook is not None:
                 hook(tx)
         with translated():

@@ -57,8 +57,12 @@ class KmsKeyRing:
             made = self._client.create_key(
                 KeySpec="RSA_2048",
                 KeyUsage="SIGN_VERIFY",
-                Description="Datapunk: signs access tokens",
-                Tags=[{"TagKey": "platform", "TagValue": "datapunk"}],
+                Description="Datapunk: signs access tokens or certificates",
+                # Whoever makes keys is told them by the tag: a new alias may take minutes to count.
+                Tags=[
+                    {"TagKey": "platform", "TagValue": "datapunk"},
+                    {"TagKey": "ring", "TagValue": self._prefix.removeprefix("alias/").rstrip("/")},
+                ],
             )["KeyMetadata"]["KeyId"]
             try:
                 self._client.create_alias(AliasName=alias, TargetKeyId=made)

@@ -26,10 +26,13 @@ class Succession:
         # An empty ring has one end too many.
         return [key for key, end in zip(keys, ends, strict=False) if now < end]
 
-    def rotate(self, ring: KeyRing, moment: int, *, force: bool = False) -> dict[str, Any]:
+    def rotate(
+        self, ring: KeyRing, moment: int, *, force: bool = False, lead: int | None = None
+    ) -> dict[str, Any]:
         """Make the next key when it is due (or `force`), remove those that verify nothing any more.
 
-        The first key of a ring signs at once, every later one after the lead. Returns what was done.
+        The first key of a ring signs at once, every later one after the lead, or after `lead` seconds.
+        Returns what was done.
         """
         keys = ring.list_keys()
         added = None
@@ -38,7 +41,7 @@ class Succession:
         elif keys[-1].signs_from <= moment and (
             force or moment - keys[-1].signs_from >= self.period - self.lead
         ):
-            added = ring.add(moment + self.lead)
+            added = ring.add(moment + (self.lead if lead is None else lead))
         kept = {key.kid for key in self.published(ring.list_keys(), moment)}
         gone = [key.kid for key in ring.list_keys() if key.kid not in kept]
         for kid in gone:
@@ -50,5 +53,7 @@ def signing_key(ring: KeyRing, now: float) -> RingKey:
     """Return the key that signs now. Raises UnavailableError when the ring has none."""
     signing = [key for key in ring.list_keys() if key.signs_from <= now]
     if not signing:
-        raise UnavailableError("key ring", "No key signs yet: run nexus.rotate_keys.")
+        raise UnavailableError(
+            "key ring", "No key signs yet: run nexus.rotate_keys and nexus.rotate_authority."
+        )
     return signing[-1]

@@ -21,6 +21,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from datapunk.audit import record
 from datapunk.database import Row, Transaction, load_queries, transaction
 from datapunk.errors import ConflictError, FieldError, ForbiddenError, NotFoundError
 from datapunk.identity import SYSTEM, Caller
@@ -28,8 +29,10 @@ from datapunk.nexus.oauth.clients import client_caller, find_client
 from datapunk.nexus.users import Name, find_caller, user_id_of
 from datapunk.nexus.workloads import workload_caller
 from datapunk.paging import Page, decode_cursor, encode_cursor
+from datapunk.telemetry import count
 
 PREFIX = "dpk_"
+_SERVICE = "service:"
 ACTOR = "key:"
 """How a key is called in the chain of those who act for its owner: `key:<id>`."""
 DAYS = 90
@@ -62,7 +65,7 @@ class NewApiKey(BaseModel):
 
     name: Name
     scopes: Annotated[list[KeyScope], Field(min_length=1, max_length=3)]
-    expires_in_days: Annotated[int, Field(ge=1, le=365)] = DAYS
+    expires_in_days: Annotated[int, Field(strict=True, ge=1, le=365)] = DAYS
 
 
 class ApiKey(BaseModel):
@@ -149,7 +152,7 @@ def list_api_keys(
 
 
 def revoke_api_key(tx: Transaction, key_id: str) -> None:
-    """Refuse a key from the next request on; it may be revoked already.
+    """Refuse a key from now on (the authorizer within its bound); it may be revoked already.
 
     Raises NotFoundError when there is none that the caller can see, ForbiddenError for who comes through a
     key or a service.
@@ -163,7 +166,8 @@ def find_api_key(presented: str) -> Caller | None:
     """Return for whom a presented key acts, or None when it is unknown, expired or revoked.
 
     The caller is the key's owner as he is now, with those of the key's scopes that he still has; a key of
-    who is gone or disabled is worth nothing. Raises UnavailableError when the database does not answer.
+    who is gone or disabled is worth nothing. A service has certificates, and a key as its backup: each use of
+    it is counted, one a minute recorded. Raises UnavailableError when the database does not answer.
     """
     match = _KEY.match(presented)
     if match is None or match["checksum"] != _checksum(presented[:-_CHECKSUM]):
@@ -178,13 +182,20 @@ def find_api_key(presented: str) -> Caller | None:
         owner = _owner(tx, row["owner"], row["tenant"])
         if owner is None or owner.tenant != row["tenant"]:
             return None
-        if row["stale"]:
-            tx.execute(load_queries(_SQL)["touch"], {"id": key_id})
-    return replace(
-        owner,
-        scopes=tuple(scope for scope in row["scopes"] if scope in owner.scopes),
-        actors=(f"{ACTOR}{key_id}",),
-    )
+        caller = replace(
+            owner,
+            scopes=tuple(scope for scope in row["scopes"] if scope in owner.scopes),
+            actors=(f"{ACTOR}{key_id}",),
+            valid_until=row["expires_at"].timestamp(),
+        )
+        backup = owner.principal.startswith(_SERVICE)
+        touched = row["stale"] and tx.execute(load_queries(_SQL)["touch"], {"id": key_id})
+        if touched and backup:
+            place = f"/v1/nexus/api-keys/{key_id}"
+            record(tx, "nexus.use_backup", place, detail={"method": "api_key"}, caller=caller)
+    if backup:
+        count("backup_credentials_total", service="nexus", method="api_key")
+    return caller
 
 
 def _owner(tx: Transaction, principal: str, tenant: str) -> Caller | None:

@@ -27,7 +27,7 @@ WHERE id = %(id)s AND owner = %(owner)s
 FOR UPDATE
 
 -- name: find_presented
-SELECT tenant, owner, secret_hash, scopes,
+SELECT tenant, owner, secret_hash, scopes, expires_at,
        revoked_at IS NULL AND expires_at > clock_timestamp() AS live,
        last_used_at IS NULL OR last_used_at < clock_timestamp() - interval '1 minute' AS stale
 FROM nexus.api_keys

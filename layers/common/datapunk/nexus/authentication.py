@@ -15,12 +15,15 @@ from datapunk.errors import UnauthenticatedError
 from datapunk.identity import ANONYMOUS, SYSTEM, Caller
 from datapunk.nexus.api_keys import find_api_key
 from datapunk.nexus.certificates import caller_of_certificate
+from datapunk.nexus.remembered import Memory
 from datapunk.nexus.sessions import find_session
-from datapunk.nexus.tokens import verify_access_token
+from datapunk.nexus.tokens import read_access_token
 from datapunk.settings import settings
 
 _BEARER = "bearer"
 _OWN_SITES = (None, "same-origin", "none")
+_memory = Memory()
+"""What this environment knows of credentials."""
 
 
 def authenticate(presented: Presented) -> Caller:
@@ -35,16 +38,34 @@ def authenticate(presented: Presented) -> Caller:
     return caller
 
 
+def forget() -> None:
+    """Become an environment that remembers no credential."""
+    _memory.forget()
+
+
 def _caller(presented: Presented) -> Caller:
+    """Return the caller as it is remembered or found out.
+
+    Only whom a credential belongs to is remembered: what depends on the request is looked at before.
+    """
     if presented.certificate is not None:
-        return _of_certificate(presented.certificate)
+        certificate = presented.certificate
+        # Nothing but the certificate itself is looked at.
+        pem = str(certificate.get("clientCertPem"))
+        return _memory.recall("certificate", pem, lambda: _of_certificate(certificate))
     if presented.authorization is not None:
-        return verify_access_token(_bearer(presented.authorization))
+        token = _bearer(presented.authorization)
+        return _memory.recall("token", token, lambda: read_access_token(token).caller)
     if presented.api_key is not None:
-        return _of_api_key(presented.api_key)
+        key = presented.api_key
+        return _memory.recall("key", key, lambda: _of_api_key(key))
     cookie = read_cookie(presented.cookies)
     if cookie is not None:
-        return _of_session(cookie, presented)
+        # A browser sends the cookie whoever makes it send the request: one that changes something must
+        # come from a page of our own.
+        if presented.changes:
+            _check_site(presented)
+        return _memory.recall("session", cookie, lambda: _of_session(cookie))
     raise UnauthenticatedError("The request presents no credentials.")
 
 
@@ -70,14 +91,7 @@ def _of_certificate(certificate: Mapping[str, Any]) -> Caller:
     return caller
 
 
-def _of_session(cookie: str, presented: Presented) -> Caller:
-    """Return the user of a session.
-
-    A browser sends the cookie whoever makes it send the request: one that changes something must come from
-    a page of our own.
-    """
-    if presented.changes:
-        _check_site(presented)
+def _of_session(cookie: str) -> Caller:
     caller = find_session(cookie)
     if caller is None:
         raise UnauthenticatedError("There is no such session, or it has ended.")

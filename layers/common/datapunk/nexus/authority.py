@@ -2,7 +2,8 @@
 
 Each key of its ring has one root certificate, which follows from the key alone: RSASSA-PKCS1-v1_5 signs the
 same content the same way each time, so roots need not be stored. A new root is in the trust bundle 30 days
-before it signs, and an old one until the last certificate it signed has expired.
+before it signs, and an old one until the last certificate it signed has expired. Whatever changes the roots
+gives the gateway the new bundle.
 """
 
 from __future__ import annotations
@@ -18,10 +19,12 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.x509.oid import NameOID
+from pydantic import BaseModel, ConfigDict, Field
 
 from datapunk.keyring import RingKey, authority_key_ring
 from datapunk.keyring.handle import SigningHandle
 from datapunk.keyring.rotation import Succession, signing_key
+from datapunk.trust_store import publish_roots
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate, CertificateBuilder
@@ -48,16 +51,51 @@ _KEY_USAGES = (
 )
 
 
+class AuthorityRotation(BaseModel):
+    """What is wanted of a rotation; nothing, on most days."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    force: bool = Field(default=False, description="Make the next root though none is due.")
+    lead_seconds: int = Field(
+        default=LEAD,
+        ge=0,
+        le=LEAD,
+        description="How long the next root is trusted before it signs. The gateway needs minutes on AWS.",
+    )
+
+
+class RotatedAuthority(BaseModel):
+    """What a rotation has done."""
+
+    added: list[str] = Field(description="Key ids of new roots.")
+    removed: list[str] = Field(description="Key ids of roots that verify nothing any more.")
+    version: str = Field(description="Version of the trust bundle in the bucket.")
+
+
 def trust_bundle() -> str:
     """Return the root certificates to trust now, as PEM one after the other, the oldest first."""
     ring = authority_key_ring()
     return "".join(_pem(_root(key.kid)) for key in _ROOTS.published(ring.list_keys(), time.time()))
 
 
-def rotate_authority(*, now: float | None = None, force: bool = False) -> dict[str, Any]:
+def rotate_authority(wanted: AuthorityRotation) -> RotatedAuthority:
+    """Make the next root when it is due or wanted, drop old ones, and give the gateway the trust bundle.
+
+    It may run at any time and at several places at once: the key ring takes each root once, and the bundle is
+    the same wherever it is made. Raises UnavailableError when the key ring or AWS does not answer; what was
+    made stays, and the next run goes on from there.
+    """
+    outcome = rotate_roots(force=wanted.force, lead=wanted.lead_seconds)
+    return RotatedAuthority(**outcome, version=publish_roots(trust_bundle()))
+
+
+def rotate_roots(
+    *, now: float | None = None, force: bool = False, lead: int | None = None
+) -> dict[str, Any]:
     """Make the next root's key when it is due (or `force`), remove those that verify nothing any more."""
     moment = int(time.time() if now is None else now)
-    return _ROOTS.rotate(authority_key_ring(), moment, force=force)
+    return _ROOTS.rotate(authority_key_ring(), moment, force=force, lead=lead)
 
 
 def sign_certificate(builder: CertificateBuilder) -> tuple[Certificate, str]:

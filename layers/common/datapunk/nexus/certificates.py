@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
@@ -32,7 +33,8 @@ from datapunk.nexus.workloads import (
 )
 
 _SQL = Path(__file__).with_suffix(".sql")
-SERIAL = r"^[0-9a-f]{1,40}$"
+SERIAL = r"^[0-9A-Fa-f]{1,42}$"
+"""A serial number as people write it: hexadecimal, in either case, with or without zeros before it."""
 _SKEW = timedelta(minutes=1)
 _CURVES = (ec.SECP256R1, ec.SECP384R1)
 _RSA_BITS = range(2048, 4097)
@@ -119,7 +121,7 @@ def revoke_certificate(tx: Transaction, serial: str) -> None:
     is no administrator.
     """
     require_administrator(tx)
-    parameters = {"serial": serial, "tenant": tx.caller.tenant}
+    parameters = {"serial": serial.lower().lstrip("0"), "tenant": tx.caller.tenant}
     if not tx.execute(load_queries(_SQL)["revoke_certificate"], parameters):
         raise NotFoundError(
             f"There is no certificate {serial}.",
@@ -153,7 +155,8 @@ def caller_of_certificate(client_cert: Mapping[str, Any]) -> Caller | None:
     with transaction(SYSTEM) as tx:
         if not tx.value(load_queries(_SQL)["is_good"], parameters):
             return None
-        return workload_caller(tx, tenant, service)
+        caller = workload_caller(tx, tenant, service)
+    return caller and replace(caller, valid_until=certificate.not_valid_after_utc.timestamp())
 
 
 def _sign(workload: Workload, public: Any) -> tuple[x509.Certificate, str]:

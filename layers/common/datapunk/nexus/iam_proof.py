@@ -7,7 +7,6 @@ platform and to one certificate request, so that nobody can use it elsewhere or 
 
 from __future__ import annotations
 
-import hashlib
 import http.client
 import os
 import re
@@ -21,12 +20,9 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from datapunk.context import remaining_seconds
 from datapunk.errors import UnauthenticatedError, UnavailableError
+from datapunk.iam_request import BODY, CSR_HEADER, FORM, ISSUER_HEADER, csr_digest
 from datapunk.settings import settings
 
-BODY = b"Action=GetCallerIdentity&Version=2011-06-15"
-FORM = "application/x-www-form-urlencoded; charset=utf-8"
-ISSUER_HEADER = "x-datapunk-issuer"
-CSR_HEADER = "x-datapunk-csr"
 _SIGNED = frozenset({"host", "x-amz-date", "content-type", ISSUER_HEADER, CSR_HEADER})
 _HEADERS = re.compile(r"SignedHeaders=([a-z0-9;-]+)")
 _ASSUMED = re.compile(r"^arn:([a-z-]+):sts::(\d{12}):assumed-role/([\w+=,.@-]+)/[^/]+$")
@@ -45,11 +41,6 @@ class IamProof(BaseModel):
     security_token: Annotated[SecretStr, Field(max_length=8192)] | None = Field(
         default=None, description="`X-Amz-Security-Token`."
     )
-
-
-def csr_digest(csr: str) -> str:
-    """Return what the signed request says of the certificate request: SHA-256 of its PEM, in hex."""
-    return hashlib.sha256(csr.encode()).hexdigest()
 
 
 def verify_iam_proof(proof: IamProof, *, csr: str) -> str:

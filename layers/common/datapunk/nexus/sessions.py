@@ -13,7 +13,7 @@ import hmac
 import re
 import secrets
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -95,7 +95,8 @@ def find_session(cookie_value: str) -> Caller | None:
     if session is None:
         return None
     with transaction(SYSTEM) as tx:
-        return find_caller(tx, session.user_id)
+        caller = find_caller(tx, session.user_id)
+    return caller and replace(caller, valid_until=session.expires_at.timestamp())
 
 
 def is_live(session_id: str) -> bool:

@@ -218,6 +218,7 @@ def _access_token(claims: dict[str, Any]) -> AccessToken:
         roles=tuple(roles),
         scopes=tuple(claims["scope"].split()),
         actors=_chain(claims.get("act")),
+        valid_until=float(claims["exp"]),
     )
     if not caller.principal or not caller.tenant or caller.tenant == SYSTEM.tenant:
         raise UnauthenticatedError("The token is not valid.")

@@ -72,7 +72,9 @@ class UserChanges(BaseModel):
     name: Name | None = None
     password: Password | None = None
     disabled: bool | None = Field(
-        default=None, description="A disabled user cannot sign in, and his sessions end."
+        default=None,
+        strict=True,
+        description="A disabled user cannot sign in, and his sessions end.",
     )
 
     @property

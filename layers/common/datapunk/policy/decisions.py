@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import cache, lru_cache
 from typing import TypedDict
 
 from datapunk.context import current
@@ -15,6 +15,8 @@ from datapunk.policy.engine import engine
 _DECISION = "datapunk/decision"
 _VISIBLE = "datapunk/visible"
 _REMEMBERED = 4096
+_Described = tuple[str, str, tuple[str, ...], tuple[str, ...], tuple[str, ...]]
+"""Principal, tenant, roles, scopes and actors: hashed in half the time of a `Caller`."""
 _UNDECIDED = "undecided"
 _REASONS = {
     "known_action": "No rule of the policy allows this operation.",
@@ -64,16 +66,25 @@ def decide(
     do it to; ask again once it is known. A policy that cannot decide refuses.
     """
     facts = resource or Resource()
+    principal = caller.principal
     if "owner" not in facts:
         # Only the kind of the principal matters then: decisions can be shared.
-        kind, colon, _ = caller.principal.partition(":")
-        caller = replace(caller, principal=kind + colon)
-    return _decide(caller, action, tuple(sorted(facts.items())), trusted_network)
+        kind, colon, _ = principal.partition(":")
+        principal = kind + colon
+    described = (principal, caller.tenant, caller.roles, caller.scopes, caller.actors)
+    return _decide(described, action, tuple(sorted(facts.items())), trusted_network)
+
+
+@cache
+def needed_scope(action: str) -> str:
+    """Return the scope that `action` asks for, whoever does it; empty when it needs none."""
+    return decide(Caller(), action, trusted_network=False).scope
 
 
 def may_see(caller: Caller, resource: Resource) -> bool:
     """Tell whether `caller` sees the row of `table` with this `tenant` and `owner`, as PostgreSQL would."""
-    question = {"caller": _described(caller), "resource": dict(resource)}
+    described = (caller.principal, caller.tenant, caller.roles, caller.scopes, caller.actors)
+    question = {"caller": _question(described), "resource": dict(resource)}
     return engine().ask(_VISIBLE, question) is True
 
 
@@ -104,7 +115,7 @@ def require(
 
 @lru_cache(maxsize=_REMEMBERED)
 def _decide(
-    caller: Caller,
+    caller: _Described,
     action: str,
     resource: tuple[tuple[str, object], ...],
     trusted_network: bool,  # noqa: FBT001 -- a cache key
@@ -113,7 +124,7 @@ def _decide(
     answer = engine().ask(
         _DECISION,
         {
-            "caller": _described(caller),
+            "caller": _question(caller),
             "action": action,
             "resource": dict(resource),
             "network": {"trusted": trusted_network},
@@ -128,11 +139,12 @@ def _decide(
     )
 
 
-def _described(caller: Caller) -> dict[str, object]:
+def _question(caller: _Described) -> dict[str, object]:
+    principal, tenant, roles, scopes, actors = caller
     return {
-        "principal": caller.principal,
-        "tenant": caller.tenant,
-        "roles": list(caller.roles),
-        "scopes": list(caller.scopes),
-        "actors": list(caller.actors),
+        "principal": principal,
+        "tenant": tenant,
+        "roles": list(roles),
+        "scopes": list(scopes),
+        "actors": list(actors),
     }

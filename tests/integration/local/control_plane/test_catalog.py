@@ -127,6 +127,7 @@ def test_queues_and_schedules_are_there(catalog: Catalog) -> None:
         name.removeprefix(f"{STACK}-"): item.expression for name, item in schedules.items()
     } == {
         "nexus-expire_audit": "rate(1 day)",
+        "nexus-rotate_authority": "rate(1 day)",
         "nexus-rotate_keys": "rate(1 day)",
         "stream-relay_outbox": "rate(1 minute)",
     }

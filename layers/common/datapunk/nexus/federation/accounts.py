@@ -42,8 +42,9 @@ def user_of(provider: Provider, identity: ProvidedIdentity) -> UserAccount:
             user, distrusted = find_user(tx, UUID(str(known))), False
         else:
             user, distrusted = _link(tx, provider, identity)
-    if distrusted:
-        end_sessions(user.id)
+        if distrusted:
+            # Before the commit: the link must not stand while they go on.
+            end_sessions(user.id)
     if user.disabled:
         raise ForbiddenError("This user is disabled: ask an administrator.")
     return user

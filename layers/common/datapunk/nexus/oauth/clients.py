@@ -88,7 +88,9 @@ class ClientRegistration(BaseModel):
     redirect_uris: Annotated[list[str], Field(max_length=20)] = []
     post_logout_redirect_uris: Annotated[list[str], Field(max_length=20)] = []
     public: bool = Field(
-        default=False, description="A client that cannot keep a secret: an app, a page."
+        default=False,
+        strict=True,
+        description="A client that cannot keep a secret: an app, a page.",
     )
 
     @field_validator("redirect_uris", "post_logout_redirect_uris")

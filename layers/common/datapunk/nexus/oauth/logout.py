@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
+from datapunk.audit import announce
 from datapunk.database import transaction
 from datapunk.identity import SYSTEM
 from datapunk.nexus.oauth.authorization import with_parameters
@@ -38,10 +39,12 @@ def log_out(query: Mapping[str, Sequence[str]], cookie: str | None) -> str | Non
         client = find_client(tx, str(claims["aud"]))
         if target and (client is None or target not in client.post_logout_redirect_uris):
             raise OAuthError("invalid_request", "The address to go to is not registered.")
-        if session_id is not None:
-            revoke_session_grants(tx, session_id)
     if session_id is not None:
-        end_session(user_id, session_id)
+        announce()
+        with transaction(SYSTEM) as tx:
+            revoke_session_grants(tx, session_id)
+            # Before the commit: signed out is who has neither.
+            end_session(user_id, session_id)
     if target is None:
         return None
     state = parameters.get("state")
