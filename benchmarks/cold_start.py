@@ -81,6 +81,7 @@ CEILINGS = {
     "nexus.rotate_keys": 1310,
     "nexus.serve_rpc": 1180,
     "nexus.sign_in": 1210,
+    "nexus.stream_breakers": 1220,
     "nexus.update_user": 1185,
     "nexus.verify_audit": 1165,
     "stream.check_health": 1190,

@@ -17,7 +17,7 @@ class Received:
 
     def __init__(self, event: dict[str, Any]) -> None:
         self.event = event
-        self.headers = headers_of(event)
+        self.headers = _headers(event)
         self._content: bytes | None = None
 
     @property
@@ -33,7 +33,7 @@ class Received:
     def content(self) -> bytes:
         """Return the body's bytes. Raises MalformedRequestError when it is not base64 where it says so."""
         if self._content is None:
-            self._content = content_of(self.event)
+            self._content = _content(self.event)
         return self._content
 
 
@@ -47,16 +47,14 @@ def read_content_type(value: str) -> tuple[str, dict[str, str]]:
     return media_type.strip().lower(), parameters
 
 
-def headers_of(event: Mapping[str, Any]) -> dict[str, str]:
-    """Return a request's headers by lower-case name, several of one name joined by commas."""
+def _headers(event: Mapping[str, Any]) -> dict[str, str]:
     multiple = event.get("multiValueHeaders")
     if multiple:
         return {name.lower(): ",".join(values) for name, values in multiple.items()}
     return {name.lower(): value for name, value in (event.get("headers") or {}).items()}
 
 
-def content_of(event: Mapping[str, Any]) -> bytes:
-    """Return a request's body. Raises MalformedRequestError when it is not base64 where it says so."""
+def _content(event: Mapping[str, Any]) -> bytes:
     body = event.get("body") or ""
     if not event.get("isBase64Encoded"):
         return str(body).encode("utf-8", "surrogatepass")

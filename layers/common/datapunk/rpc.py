@@ -25,7 +25,7 @@ from datapunk.errors import (
 )
 from datapunk.hygiene import add_headers, clean_request
 from datapunk.identity import caller_from_document
-from datapunk.mesh.answering import Answer, ReceivedCall, answer_call, refusal
+from datapunk.mesh.answering import Answer, Incoming, answer_call, refusal
 from datapunk.mesh.contract import method_at
 from datapunk.mesh.service import Service
 from datapunk.mesh.wire import RPC
@@ -45,25 +45,26 @@ def rpc_function(operation: str, service: Service) -> LambdaHandler:
     def handler(event: dict[str, Any], context: Any) -> Answer:
         started = time.perf_counter()
         invoked = RPC in event
-        request = Received(clean_request(event))
-        work = _work(operation, request, context)
+        received = Received(clean_request(event))
+        event = received.event
+        work = _work(operation, received, context)
         with working(work):
-            answer = _answer(request, service, work)
+            answer = _answer(received, service, work)
             headers = answer["multiValueHeaders"]
             if not invoked:
                 add_headers(headers, secure=settings().issuer.startswith("https:"))
             headers["X-Correlation-Id"] = [work.correlation_id]
             headers["traceparent"] = [work.trace.header()]
-            endpoint = str(request.event.get("path", "")).rpartition("/")[2]
+            endpoint = str(event.get("path", "")).rpartition("/")[2]
             _tell(work, endpoint, answer, time.perf_counter() - started)
         return answer
 
     return handler
 
 
-def _answer(request: Received, service: Service, work: WorkContext) -> Answer:
+def _answer(received: Received, service: Service, work: WorkContext) -> Answer:
     """Find what is called; what is no call at all gets a problem document."""
-    event, headers = request.event, request.headers
+    event, headers = received.event, received.headers
     # Connect's calls are POST; there is nothing at another method's path.
     path = str(event.get("path", "")) if event.get("httpMethod") == "POST" else ""
     try:
@@ -72,19 +73,19 @@ def _answer(request: Received, service: Service, work: WorkContext) -> Answer:
         return refuse(error, event)
     work = replace(work, operation=method.name)
     try:
-        content = _unpacked(request.content(), headers.get("content-encoding", "identity"))
+        content = _unpacked(received.content(), headers.get("content-encoding", "identity"))
     except DatapunkError as error:
         return refusal(error)
-    sender = (event.get("requestContext") or {}).get("identity") or {}
-    received = ReceivedCall(
+    request = event.get("requestContext") or {}
+    incoming = Incoming(
         method=method,
-        media_type=request.content_type()[0],
+        media_type=received.content_type()[0],
         content=content,
         key=headers.get(KEY, ""),
-        source=str(sender.get("sourceIp") or ""),
+        source=str((request.get("identity") or {}).get("sourceIp") or ""),
         limited=RPC not in event,
     )
-    return answer_call(received, service, work)
+    return answer_call(incoming, service, work)
 
 
 def _unpacked(content: bytes, encoding: str) -> bytes:
@@ -109,12 +110,12 @@ def _unpacked(content: bytes, encoding: str) -> bytes:
     return found
 
 
-def _work(operation: str, request: Received, context: Any) -> WorkContext:
-    work = work_of(operation, request, context)
-    given = request.headers.get(TIMEOUT, "")
+def _work(operation: str, received: Received, context: Any) -> WorkContext:
+    work = work_of(operation, received, context)
+    given = received.headers.get(TIMEOUT, "")
     seconds = [int(given) / 1000] if given.isdecimal() else []
     caller = work.caller
-    told = request.event.get(RPC)
+    told = received.event.get(RPC)
     if isinstance(told, Mapping):
         caller = caller_from_document(told["caller"])
         # Clocks within AWS agree: the time a call spent on its way is its caller's as well.

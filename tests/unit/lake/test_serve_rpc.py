@@ -136,6 +136,17 @@ def test_the_policy_decides_by_operation(ann: UserAccount) -> None:
     assert [entry["outcome"] for entry in _audited()] == ["denied"]
 
 
+def test_another_tenant_s_datasets_are_not_there(caller: Caller) -> None:
+    # Given
+    invoked("lake", "create_dataset", CO2, caller)
+    stranger = Caller("user:eve", "acme", ("admin",), ("read", "write", "admin"))
+    # When / Then
+    assert list(invoked("lake", "list_datasets", {}, stranger).items) == []
+    for operation in ("get_dataset", "insert_records", "query_records"):
+        with pytest.raises(NotFoundError):
+            invoked("lake", operation, {"dataset": "co2"}, stranger)
+
+
 def test_too_many_services_in_between_are_refused(ann: UserAccount) -> None:
     # Given
     far = caller_of(ann, *(f"service:s{number}" for number in range(6)))

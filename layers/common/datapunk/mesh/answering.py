@@ -35,7 +35,7 @@ _SERVER_ERROR = 500
 
 
 @dataclass(frozen=True, slots=True)
-class ReceivedCall:
+class Incoming:
     """A call that has arrived. `source` is the network address it came from, empty for one by invoke.
 
     `limited` says whether it counts against its caller's rate: a call between functions is part of a
@@ -50,17 +50,17 @@ class ReceivedCall:
     limited: bool = True
 
 
-def answer_call(received: ReceivedCall, service: Service, work: WorkContext) -> Answer:
+def answer_call(incoming: Incoming, service: Service, work: WorkContext) -> Answer:
     """Return the answer of a call as Connect has it over HTTP, in the form of a proxy answer."""
-    method = received.method
-    guard = Guard(limited=received.limited, mutates=not method.safe)
+    method = incoming.method
+    guard = Guard(limited=incoming.limited, mutates=not method.safe)
     event = {
         "httpMethod": "GET" if method.safe else "POST",
         "path": method.path,
-        "requestContext": {"identity": {"sourceIp": received.source}},
+        "requestContext": {"identity": {"sourceIp": incoming.source}},
     }
     with working(work):
-        return guarded(guard, event, work, lambda: _respond(received, service), refusal)
+        return guarded(guard, event, work, lambda: _respond(incoming, service), refusal)
 
 
 def refusal(error: DatapunkError) -> Answer:
@@ -79,46 +79,46 @@ def refusal(error: DatapunkError) -> Answer:
     }
 
 
-def _respond(received: ReceivedCall, service: Service) -> Answer:
+def _respond(incoming: Incoming, service: Service) -> Answer:
     try:
-        content = _run(received, service)
+        content = _run(incoming, service)
     except DatapunkError as error:
         return refusal(error)
     except Exception:  # noqa: BLE001 -- a caller is told nothing of the inside
         return refusal(DatapunkError())
-    binary = received.media_type == PROTO
+    binary = incoming.media_type == PROTO
     return {
         "statusCode": 200,
-        "multiValueHeaders": {"Content-Type": [received.media_type]},
+        "multiValueHeaders": {"Content-Type": [incoming.media_type]},
         "body": base64.b64encode(content).decode() if binary else content.decode(),
         "isBase64Encoded": binary,
     }
 
 
-def _run(received: ReceivedCall, service: Service) -> bytes:
+def _run(incoming: Incoming, service: Service) -> bytes:
     """Do what is asked, and return the response's message."""
-    method = received.method
-    source = received.source
+    method = incoming.method
+    source = incoming.source
     require(method.name, trusted_network=(lambda: settings().trusts(source)) if source else None)
     work = current()
     if work is not None and not work.remaining():
         raise DeadlineExceededError("The caller's deadline has passed.")
-    if received.media_type not in (PROTO, JSON):
-        raise UnsupportedMediaTypeError(f"{received.media_type!r} is not one of: {PROTO}, {JSON}.")
-    if len(received.content) > MOST_BYTES:
+    if incoming.media_type not in (PROTO, JSON):
+        raise UnsupportedMediaTypeError(f"{incoming.media_type!r} is not one of: {PROTO}, {JSON}.")
+    if len(incoming.content) > MOST_BYTES:
         raise PayloadTooLargeError(f"A message may have {MOST_BYTES:,} bytes at most.")
-    request = decode(method.request, received.content, received.media_type)
+    request = decode(method.request, incoming.content, incoming.media_type)
     act = service.operations[method.operation]
     with transaction() as tx:
-        if method.safe or not received.key:
+        if method.safe or not incoming.key:
             response = act(tx, request)
         else:
             # In its binary form, so that a call may be repeated in the other one.
             asked = request.SerializeToString(deterministic=True)
             answer = once(
-                tx, method.name, received.key, asked, lambda: act(tx, request).SerializeToString()
+                tx, method.name, incoming.key, asked, lambda: act(tx, request).SerializeToString()
             )
             response = decode(method.response, answer, PROTO)
     if service.afterwards is not None and not method.safe:
         service.afterwards()
-    return encode(response, received.media_type)
+    return encode(response, incoming.media_type)

@@ -18,7 +18,7 @@ from datapunk.context import KEY, WorkContext, continue_correlation, continue_tr
 from datapunk.credentials import Presented
 from datapunk.errors import DatapunkError, UnauthenticatedError
 from datapunk.identity import Caller
-from datapunk.mesh.answering import ReceivedCall, answer_call
+from datapunk.mesh.answering import Incoming, answer_call
 from datapunk.mesh.contract import PROTO, Method, methods_of
 from datapunk.mesh.faults import code_of, from_connect, problem_of
 from datapunk.mesh.grpc_client import PROBLEM
@@ -108,10 +108,8 @@ def _answer(
         with working(work):
             logger().info("call refused", extra={"reason": error.detail})
         _abort(context, error)
-    received = ReceivedCall(
-        method, PROTO, content, key=headers.get(KEY, ""), source=_source(context)
-    )
-    answer = answer_call(received, service, replace(work, caller=caller, token=token))
+    incoming = Incoming(method, PROTO, content, key=headers.get(KEY, ""), source=_source(context))
+    answer = answer_call(incoming, service, replace(work, caller=caller, token=token))
     if answer["statusCode"] != _OK:
         _abort(context, from_connect(service.name, answer["statusCode"], answer["body"].encode()))
     return base64.b64decode(answer["body"])
