@@ -11,6 +11,7 @@ import datapunk.database.connection as database_connection
 import pytest
 import redis
 from datapunk import cache, limits
+from datapunk.cache import reading
 from datapunk.keyring.file import FileKeyRing
 from datapunk.nexus.authority import rotate_authority
 from datapunk.nexus.keys import rotate
@@ -38,13 +39,15 @@ def forget_connections() -> None:
     broker_connection.reset()
     cache.forget()
     limits.forget()
+    reading.forget()
 
 
-def forget_counted_requests(url: str) -> None:
-    """Let nobody have sent a request: tests share their callers, and so their rate limits."""
+def forget_remembered(url: str) -> None:
+    """Let nobody have sent a request, and nothing be cached: tests share callers and names of datasets."""
     with redis.Redis.from_url(url) as server:
-        for key in server.scan_iter("rate:*", count=1000):
-            server.delete(key)
+        for pattern in ("rate:*", "cache:*"):
+            for key in server.scan_iter(pattern, count=1000):
+                server.delete(key)
 
 
 @pytest.fixture(scope="session")
@@ -73,7 +76,7 @@ def environment(
 ) -> Iterator[None]:
     """Give functions the settings of the shared services; database and broker are added by others."""
     forget_connections()
-    forget_counted_requests(instance.url("redis"))
+    forget_remembered(instance.url("redis"))
     monkeypatch.setenv("KEY_RING", f"file:{key_ring}")
     monkeypatch.setenv("REDIS_URL", instance.url("redis"))
     for name in ("DATABASE_CREDENTIALS", "REDIS_CREDENTIALS", "AMQP_CREDENTIALS"):

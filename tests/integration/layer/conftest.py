@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.conftest import forget_connections
+from tests.conftest import forget_connections, forget_remembered
 from tests.support.services import Broker, Instance
 
 
@@ -26,6 +26,7 @@ def own_instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]
 def fragile(own_instance: Instance, monkeypatch: pytest.MonkeyPatch) -> Iterator[Instance]:
     """Let functions use a new database and virtual host of the instance that may be stopped."""
     forget_connections()
+    forget_remembered(own_instance.url("redis"))
     database, host = own_instance.borrow_database(), own_instance.new_virtual_host()
     monkeypatch.setenv("DATABASE_URL", database)
     monkeypatch.setenv("AMQP_URL", host)
