@@ -22,7 +22,7 @@ def position(version: int) -> str:
 
 
 def demanded(header: str | None) -> int:
-    """Return the version that a request demands, 0 without a header. Raises InvalidInputError for nonsense."""
+    """Return the version a request demands, 0 without a header. Raises InvalidInputError for nonsense."""
     if header is None:
         return 0
     if not _POSITION.match(header) or (version := int(header, 16)) > MAX_VERSION:

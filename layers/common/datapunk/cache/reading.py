@@ -8,11 +8,8 @@ from __future__ import annotations
 import time
 from typing import TypeVar
 
-import orjson
-
 from datapunk.cache import clock, connection, repair, shared
 from datapunk.cache.local import LOCAL, LocalEntry
-from datapunk.cache.namespaces import Namespace
 from datapunk.cache.shared import Answer
 from datapunk.cache.values import Cached, Found, Level, loader
 from datapunk.database import load_queries, transaction
@@ -155,17 +152,10 @@ def _swept(answer: Answer) -> bool:
         return False
 
 
-def top_key(namespace: Namespace) -> str:
-    """Return the key of the list of what is read most, which `warming` keeps."""
-    return f"cache:{{{namespace.name}:top}}"
-
-
 def _preload(cached: Cached[Value]) -> None:
     """Take what is read most into memory, as far as Redis has it."""
     _preloaded.add(cached.namespace.name)
-    with connection.translated():
-        listed = connection.client().get(top_key(cached.namespace))
-    for tenant, key in orjson.loads(str(listed or "[]"))[:PRELOADED]:
+    for tenant, key in shared.hottest(cached.namespace):
         began = clock.now()
         answer = shared.read(cached.place(tenant, key), counted=False, loads=False)
         if answer.word == "hit":

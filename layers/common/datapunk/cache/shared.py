@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -159,12 +159,15 @@ def void(namespace: Namespace, tenant: str | None, cause: str) -> None:
 
 def mark_swept(until_ms: int) -> None:
     """Note in every partition that the writes committed before `until_ms` (of Redis' clock) are there."""
+    text, _ = _script("mark")
     with _guarded():
         pipeline = connection.client().pipeline(transaction=False)
+        send: Callable[..., object] = pipeline.execute_command
         for namespace in NAMESPACES.values():
             for partition in range(PARTITIONS):
                 key = _epoch_key(namespace, partition)
-                pipeline.eval(_script("mark")[0], 1, key, str(until_ms), str(namespace.keep))
+                # The method of a cluster's pipeline refuses scripts; the command itself is sent by its key.
+                send("EVAL", text, 1, key, until_ms, namespace.keep)
         pipeline.execute()
 
 
@@ -182,6 +185,20 @@ def take_heat(namespace: Namespace, most: int) -> dict[str, float]:
         pairs = [str(item) for item in raw] if isinstance(raw, list) else []
         found.update(zip(pairs[::2], map(float, pairs[1::2]), strict=True))
     return found
+
+
+def keep_hottest(namespace: Namespace, hottest: list[tuple[str, str]]) -> None:
+    """Keep which values (tenant, key) are read most, for environments that begin."""
+    text = orjson.dumps(hottest).decode()
+    with _guarded():
+        connection.client().set(f"cache:{{{namespace.name}:top}}", text, px=namespace.keep)
+
+
+def hottest(namespace: Namespace) -> list[tuple[str, str]]:
+    """Return which values (tenant, key) are read most, as the last run of the warming found them."""
+    with _guarded():
+        text = connection.client().get(f"cache:{{{namespace.name}:top}}")
+    return [(tenant, key) for tenant, key in orjson.loads(str(text or "[]"))]
 
 
 def paused() -> bool:

@@ -9,11 +9,9 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import unquote
 
-import orjson
-
-from datapunk.cache import connection, shared
+from datapunk.cache import shared
 from datapunk.cache.namespaces import Namespace
-from datapunk.cache.reading import PRELOADED, refresh, top_key
+from datapunk.cache.reading import PRELOADED, refresh
 from datapunk.cache.repair import SQL
 from datapunk.cache.values import Cached
 from datapunk.context import remaining_seconds
@@ -30,9 +28,7 @@ def warm(cached: Cached[Any]) -> dict[str, int]:
     Raises UnavailableError when Redis or the database does not answer.
     """
     hot = _hottest(cached.namespace)
-    with connection.translated():
-        listed = orjson.dumps(hot[:PRELOADED]).decode()
-        connection.client().set(top_key(cached.namespace), listed, px=cached.namespace.keep)
+    shared.keep_hottest(cached.namespace, hot[:PRELOADED])
     loaded = 0
     for tenant, key in hot:
         if remaining_seconds() < _RESERVE:
