@@ -20,11 +20,11 @@ from pydantic import BaseModel
 
 from datapunk import __version__
 from datapunk.broker import check_broker
+from datapunk.cache import check_cache
 from datapunk.database import check_database
 from datapunk.database.connection import acquire
 from datapunk.database.migrations import pending
-from datapunk.errors import ConfigurationError, DatapunkError, UnavailableError
-from datapunk.settings import settings
+from datapunk.errors import DatapunkError, UnavailableError
 
 CHECK_TIMEOUT = 3.0
 """Seconds a check may take before its dependency counts as down."""
@@ -69,25 +69,6 @@ class Check:
     required: bool = True
 
 
-def check_redis() -> None:
-    """Ping Redis. Raises UnavailableError when it does not answer, ConfigurationError without a URL."""
-    import redis
-    from redis.exceptions import RedisError
-
-    try:
-        client = redis.Redis.from_url(
-            settings().redis(), socket_timeout=1, socket_connect_timeout=1
-        )
-    except ValueError as error:
-        raise ConfigurationError("REDIS_URL is not a Redis URL.") from error
-    try:
-        client.ping()
-    except RedisError as error:
-        raise UnavailableError("redis") from error
-    finally:
-        client.close()
-
-
 def check_schema() -> None:
     """Ask whether every migration is applied. Raises UnavailableError when one is missing."""
     missing = pending(acquire())
@@ -97,7 +78,7 @@ def check_schema() -> None:
 
 POSTGRESQL = Check("postgresql", check_database)
 RABBITMQ = Check("rabbitmq", check_broker)
-REDIS = Check("redis", check_redis)
+REDIS = Check("redis", check_cache)
 SCHEMA = Check("schema", check_schema)
 
 
