@@ -4,14 +4,14 @@ from typing import Annotated
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Path
-from datapunk.cache.freshness import HEADER
+from datapunk.cache.freshness import HEADER, PARAMETER
 from datapunk.errors import NotFoundError
 from datapunk.http import http_function
 from datapunk.lake.columns import IDENTIFIER
 from datapunk.lake.datasets import Dataset
 from datapunk.lake.definitions import read_definition
 
-app, handler = http_function("lake.get_dataset", raises=(NotFoundError,))
+app, handler = http_function("lake.get_dataset", raises=(NotFoundError,), parameters=(PARAMETER,))
 
 
 @app.get("/v1/lake/datasets/<dataset>", tags=["lake"])

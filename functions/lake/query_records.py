@@ -5,7 +5,7 @@ from urllib.parse import urlencode
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Path
-from datapunk.cache.freshness import HEADER
+from datapunk.cache.freshness import HEADER, PARAMETER
 from datapunk.database import transaction
 from datapunk.database.failures import is_outdated
 from datapunk.errors import DatapunkError, InvalidInputError, NotFoundError
@@ -23,7 +23,7 @@ app, handler = http_function(
     "lake.query_records",
     produces=MEDIA_TYPES,
     raises=(NotFoundError,),
-    parameters=QUERY_PARAMETERS,
+    parameters=(*QUERY_PARAMETERS, PARAMETER),
 )
 
 

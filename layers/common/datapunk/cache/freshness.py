@@ -13,6 +13,13 @@ from datapunk.errors import FieldError, InvalidInputError
 
 HEADER = "X-Freshness"
 CACHE_HEADER = "X-Cache"
+PARAMETER = {
+    "name": HEADER,
+    "in": "header",
+    "description": "The position an earlier answer gave: the answer is at least as new.",
+    "schema": {"type": "string", "pattern": "^[0-9a-f]{1,14}$"},
+}
+"""The header as an OpenAPI parameter."""
 _POSITION = re.compile(r"[0-9a-f]{1,14}\Z")
 
 
