@@ -99,7 +99,7 @@ class CacheModel(RuleBasedStateMachine):
         version, text = self._last(key)
         known = [(write.version, write.value) for write in self.history.get(key, [])]
         assert answer.value in [text for _, text in known] + [None]
-        if self.brought.get(key, version) == version:
+        if self.brought.get(key, 0) == version:
             assert answer.value == text
 
     @precondition(lambda self: any(lease.loaded is None for lease in self.leases))
