@@ -2,9 +2,9 @@
 
     python benchmarks/cache.py [--requests 2000] [--rounds 7]
 
-In each round every way reads the same definition of a dataset in turns. The budget: reading by key through
-the cache takes at most twice as long as a raw GET and the edge together. It starts a PostgreSQL and a Redis
-of its own in a temporary folder and stops them.
+In each round every way reads the same definition of a dataset in turns. The budget: a request that reads by
+key through the cache takes at most twice as long as one that does a raw GET. It starts a PostgreSQL and a
+Redis of its own in a temporary folder and stops them.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ from tests.support.lambda_context import LambdaContext
 from tests.support.samples import http_event
 
 TENANT, NAME = "acme", "co2_weekly"
-RAW, EDGE = "raw Redis GET", "the edge alone"
+RAW, EDGE = "raw Redis GET", "edge and raw Redis GET"
 READY_SECONDS = 60.0
 
 
@@ -91,6 +91,7 @@ def ways() -> dict[str, Callable[[], object]]:
 
     @alone.get("/v1/lake/datasets/<name>")
     def answer(name: str) -> Dataset:  # noqa: ARG001 -- the edge reads it from the path
+        client.get(key)
         return dataset
 
     @cached.get("/v1/lake/datasets/<name>")
@@ -156,17 +157,15 @@ def measure(given: argparse.Namespace) -> list[dict[str, Any]]:
             "us a read (median)": statistics.median(middle[name]),
             "us (fastest tenth)": statistics.median(fast[name]),
             "of a raw GET": _ratio(fast[name], fast[RAW]),
-            "of a raw GET and the edge": _ratio(fast[name], fast[RAW], fast[EDGE]),
+            "of edge and raw GET": _ratio(fast[name], fast[EDGE]),
         }
         for name in found
     ]
 
 
-def _ratio(ours: list[float], *theirs: list[float]) -> float:
-    """Return how much longer ours takes than all of theirs, by the fastest tenth: neighbours disturb less."""
-    together = [sum(parts) for parts in zip(*theirs, strict=True)]
-    ratios: list[float] = [our / their for our, their in zip(ours, together, strict=True)]
-    return statistics.median(ratios)
+def _ratio(ours: list[float], theirs: list[float]) -> float:
+    """Return how much longer ours takes, by the fastest tenth of each round: neighbours disturb it less."""
+    return statistics.median(our / their for our, their in zip(ours, theirs, strict=True))
 
 
 if __name__ == "__main__":

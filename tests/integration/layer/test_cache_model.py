@@ -64,15 +64,23 @@ class CacheModel(RuleBasedStateMachine):
         elif outcome != "older" and self.settles:
             shared.drop(write.place, "overtaken", version=write.version)
 
-    @rule(key=KEYS, skew=SKEW, deleted=st.integers(0, 3).map(lambda number: number == 3))
-    def write(self, key: str, skew: int, *, deleted: bool) -> None:
+    @rule(
+        key=KEYS,
+        skew=SKEW,
+        deleted=st.integers(0, 3).map(lambda number: number == 3),
+        at_once=st.booleans(),
+    )
+    def write(self, key: str, skew: int, *, deleted: bool, at_once: bool) -> None:
         """Commit a write of a process whose clock is wrong."""
         tick = HybridClock(lambda: wall_ms() + skew).tick()
         version = max(tick, self._last(key)[0] + 1)
         text = None if deleted else f"{key} {version}"
         write = Write(self._place(key), version, text, "test", wall_ms())
         self.history.setdefault(key, []).append(write)
-        self.on_the_way.append(write)
+        if at_once:
+            self._bring(write)
+        else:
+            self.on_the_way.append(write)
 
     @precondition(lambda self: self.on_the_way)
     @rule(data=st.data())
@@ -119,6 +127,7 @@ class CacheModel(RuleBasedStateMachine):
         self.leases.remove(lease)
         assert lease.loaded is not None
         shared.fill(lease.place, lease.answer, *lease.loaded)
+        self.ask(lease.place.key)
 
     @rule(key=KEYS)
     def invalidate(self, key: str) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import zlib
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 from urllib.parse import quote
 
@@ -72,7 +73,7 @@ class Namespace:
         return key
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Place:
     """Where one value is: its namespace, tenant and key, and the Redis keys that belong to it."""
 
@@ -80,12 +81,12 @@ class Place:
     tenant: str
     key: str
 
-    @property
+    @cached_property
     def member(self) -> str:
         """The name of the value within its partition. The tenant holds no colon, so it ends at the first."""
         return f"{quote(self.tenant, safe='*')}:{self.namespace.key_text(self.key)}"
 
-    @property
+    @cached_property
     def partition(self) -> int:
         """The partition the value is in."""
         return zlib.crc32(self.member.encode("utf-8", "replace")) % PARTITIONS
