@@ -174,6 +174,6 @@ def test_the_last_write_wins_in_any_order(
     monkeypatch.setitem(NAMESPACES, NOTES.name, NOTES)
     # When / Then
     run_state_machine_as_test(
-        model, settings=settings(max_examples=120, stateful_step_count=50, deadline=None)
+        model, settings=settings(max_examples=60, stateful_step_count=50, deadline=None)
     )
     assert cache.client().ping()
