@@ -12,6 +12,7 @@ import datapunk.database.connection as database_connection
 import pytest
 import redis
 from datapunk import cache, limits, registry, trust_store
+from datapunk.cache import reading
 from datapunk.flags import provider as flag_provider
 from datapunk.keyring.file import FileKeyRing
 from datapunk.mesh import breaker, calling
@@ -48,12 +49,13 @@ def forget_connections() -> None:
     breaker.forget()
     calling.forget()
     registry.forget()
+    reading.forget()
 
 
-def forget_counted_requests(url: str) -> None:
-    """Let nobody have sent a request, failed or registered: tests share their callers and tenants."""
+def forget_remembered(url: str) -> None:
+    """Let nobody have sent a request, failed or registered, and nothing be cached: tests share their tenants."""
     with redis.Redis.from_url(url) as server:
-        for kind in ("rate", "breaker", "bulkhead", "registry"):
+        for kind in ("rate", "breaker", "bulkhead", "registry", "cache"):
             for key in server.scan_iter(f"{kind}:*", count=1000):
                 server.delete(key)
 
@@ -84,7 +86,7 @@ def environment(
 ) -> Iterator[None]:
     """Give functions the settings of the shared services; database and broker are added by others."""
     forget_connections()
-    forget_counted_requests(instance.url("redis"))
+    forget_remembered(instance.url("redis"))
     monkeypatch.setenv("KEY_RING", f"file:{key_ring}")
     monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "datapunk-nexus-test")
     monkeypatch.setenv("REDIS_URL", instance.url("redis"))

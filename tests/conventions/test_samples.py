@@ -27,6 +27,7 @@ ANSWERS = {
 }
 """Where the good answer is not just any 2xx."""
 OTHER: dict[str, dict[str, Any]] = {
+    "lake.warm_cache": {"hot": 0, "loaded": 0},
     "nexus.ensure_client": {"id": "datapunk-cli", "tenant": "public", "public": True},
     "nexus.ensure_user": {"email": "admin@example.com", "name": "Administrator"},
     "nexus.expire_audit": {"removed": 0},
@@ -34,6 +35,7 @@ OTHER: dict[str, dict[str, Any]] = {
     "nexus.mirror_service": {"done": 1, "retry": 0, "dead": 0, "duplicate": 0},
     "nexus.probe_targets": {"rounds": 1, "probes": 0, "failed": 0, "published": 0},
     "nexus.register_services": {"services": ["lake", "nexus", "stream"]},
+    "nexus.repair_cache": {"repaired": 0, "waiting": 0, "forgotten": 0},
     "nexus.rotate_keys": {"removed": [], "forgotten": 0},
     "stream.relay_outbox": {"published": 0, "waiting": 0, "forgotten": 0},
     "stream.store_event": {"done": 1, "retry": 0, "dead": 0, "duplicate": 0},

@@ -171,8 +171,8 @@ def http_function(
 
     What the resolver cannot see from type hints is said here, for the handler's use and the OpenAPI
     document: media types of a raw body (`accepts`) and of an answer that is not JSON (`produces`),
-    errors beyond those every route may answer with (`raises`), and query parameters read by
-    `HttpFunction.query` (`parameters`, as OpenAPI parameter objects). `guard` says how it is limited and
+    errors beyond those every route may answer with (`raises`), and parameters read by `HttpFunction.query`
+    and `HttpFunction.header` (`parameters`, as OpenAPI parameter objects). `guard` says how it is limited and
     recorded where the defaults do not fit.
     """
     app = HttpFunction(operation, accepts, produces, raises, parameters, guard)

@@ -29,7 +29,7 @@ def test_without_postgresql_requests_are_unavailable_and_recover(
 ) -> None:
     # Given
     invoke("lake.create_dataset")
-    operations = ["lake.get_dataset", "lake.list_datasets", "lake.insert_records"]
+    operations = ["lake.query_records", "lake.list_datasets", "lake.insert_records"]
     # When
     with fragile.without("postgres"):
         answers = [invoke(operation) for operation in [*operations, "stream.list_events"]]
@@ -40,6 +40,24 @@ def test_without_postgresql_requests_are_unavailable_and_recover(
     assert invoke("lake.insert_records").status == 201
 
 
+def test_what_is_cached_is_answered_for_a_moment_without_postgresql(
+    fragile: Instance, invoke: Invoker
+) -> None:
+    # Given
+    invoke("lake.create_dataset")
+    invoke("nexus.invalidate_cache", tenant="public", roles="admin", scopes="read write admin")
+    invoke("lake.get_dataset")
+    # When
+    with fragile.without("postgres"):
+        at_once = invoke("lake.get_dataset")
+        time.sleep(5)
+        later = invoke("lake.get_dataset")
+    # Then
+    assert (at_once.status, at_once.headers["x-cache"][:3]) == (200, "hit")
+    _assert_unavailable(later, "postgresql")
+    assert invoke("lake.get_dataset").status == 200
+
+
 def test_a_postgresql_that_hangs_is_unavailable_in_time(fragile: Instance, invoke: Invoker) -> None:
     # Given a connection that was idle long enough to be doubted
     invoke("lake.create_dataset")
@@ -47,7 +65,7 @@ def test_a_postgresql_that_hangs_is_unavailable_in_time(fragile: Instance, invok
     # When
     started = time.monotonic()
     with fragile.frozen("postgres"):
-        answer = invoke("lake.get_dataset")
+        answer = invoke("lake.query_records")
         seconds = time.monotonic() - started
     # Then
     _assert_unavailable(answer, "postgresql")
