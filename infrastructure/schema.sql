@@ -369,6 +369,33 @@ ALTER TABLE ONLY nexus.workloads FORCE ROW LEVEL SECURITY;
 
 COMMENT ON COLUMN nexus.workloads.role_arn IS 'The IAM role the service proves to have; null where it has a registration secret.';
 
+CREATE TABLE platform.cache_heat (
+    namespace text NOT NULL,
+    tenant text NOT NULL,
+    key text NOT NULL,
+    heat double precision NOT NULL
+);
+
+ALTER TABLE ONLY platform.cache_heat FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE platform.cache_heat IS 'How often cached keys were read lately; halved at each run of the warming, which loads the first of them.';
+
+CREATE TABLE platform.cache_writes (
+    namespace text NOT NULL,
+    tenant text NOT NULL,
+    key text NOT NULL,
+    version bigint NOT NULL,
+    value text,
+    cause text NOT NULL,
+    pending boolean DEFAULT true NOT NULL,
+    written_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT cache_writes_version_check CHECK (((version > 0) AND (version < '9007199254740992'::bigint)))
+);
+
+ALTER TABLE ONLY platform.cache_writes FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE platform.cache_writes IS 'The last write of each cached key, from the transaction of its effect: pending, with its value, until Redis has it. Kept for a day, much longer than any value in Redis, so that versions only grow.';
+
 CREATE TABLE platform.delivery_start (
     consumer text NOT NULL,
     message_id text NOT NULL,
@@ -539,6 +566,12 @@ ALTER TABLE ONLY nexus.users
 ALTER TABLE ONLY nexus.workloads
     ADD CONSTRAINT workloads_pkey PRIMARY KEY (tenant, service);
 
+ALTER TABLE ONLY platform.cache_heat
+    ADD CONSTRAINT cache_heat_pkey PRIMARY KEY (namespace, tenant, key);
+
+ALTER TABLE ONLY platform.cache_writes
+    ADD CONSTRAINT cache_writes_pkey PRIMARY KEY (namespace, tenant, key);
+
 ALTER TABLE ONLY platform.delivery_start
     ADD CONSTRAINT delivery_start_pkey PRIMARY KEY (consumer, message_id);
 
@@ -591,6 +624,10 @@ CREATE INDEX oauth_refresh_tokens_grant ON nexus.oauth_refresh_tokens USING btre
 CREATE INDEX revocations_expires_at ON nexus.revocations USING btree (expires_at);
 
 CREATE INDEX users_tenant_email ON nexus.users USING btree (tenant, email COLLATE "C");
+
+CREATE INDEX cache_writes_pending ON platform.cache_writes USING btree (written_at) WHERE pending;
+
+CREATE INDEX cache_writes_settled ON platform.cache_writes USING btree (written_at) WHERE (NOT pending);
 
 CREATE INDEX idempotency_created_at ON platform.idempotency USING btree (created_at);
 
@@ -722,6 +759,10 @@ ALTER TABLE nexus.users ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE nexus.workloads ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE platform.cache_heat ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE platform.cache_writes ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE platform.idempotency ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY outlived ON platform.idempotency FOR DELETE USING (((platform.current_tenant() = '*'::text) AND (created_at < (clock_timestamp() - '1 day'::interval))));
@@ -729,6 +770,10 @@ CREATE POLICY outlived ON platform.idempotency FOR DELETE USING (((platform.curr
 CREATE POLICY outlived_seen ON platform.idempotency FOR SELECT USING (((platform.current_tenant() = '*'::text) AND (created_at < (clock_timestamp() - '1 day'::interval))));
 
 CREATE POLICY own_calls ON platform.idempotency USING (((tenant = platform.current_tenant()) AND (principal = platform.current_principal())));
+
+CREATE POLICY tenant_isolation ON platform.cache_heat USING (platform.sees(tenant)) WITH CHECK (platform.sees(tenant));
+
+CREATE POLICY tenant_isolation ON platform.cache_writes USING (platform.sees(tenant)) WITH CHECK (platform.sees(tenant));
 
 ALTER TABLE stream.events ENABLE ROW LEVEL SECURITY;
 

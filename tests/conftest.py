@@ -53,7 +53,7 @@ def forget_connections() -> None:
 
 
 def forget_remembered(url: str) -> None:
-    """Let nobody have sent a request, failed or registered, and nothing be cached: tests share their tenants."""
+    """Let nobody have sent a request, failed or registered, and nothing be cached: tests share tenants."""
     with redis.Redis.from_url(url) as server:
         for kind in ("rate", "breaker", "bulkhead", "registry", "cache"):
             for key in server.scan_iter(f"{kind}:*", count=1000):

@@ -15,8 +15,9 @@ from pathlib import Path
 from datapunk.cache import shared
 from datapunk.cache.namespaces import NAMESPACES, Place
 from datapunk.cache.shared import Write
+from datapunk.commits import nothing_added
 from datapunk.context import remaining_seconds
-from datapunk.database import Transaction, before_each_commit, load_queries, transaction
+from datapunk.database import Transaction, load_queries, transaction
 from datapunk.identity import SYSTEM
 from datapunk.telemetry import count, logger, observe
 
@@ -44,7 +45,7 @@ def sweep(until_ms: int | None = None) -> Swept:
     """
     until_ms = shared.server_ms() if until_ms is None else until_ms
     since_ms = wall_ms()
-    with before_each_commit(_nothing), transaction(SYSTEM) as tx:
+    with nothing_added(), transaction(SYSTEM) as tx:
         rows = tx.all(load_queries(SQL)["find_pending"], {"limit": BATCH})
     writes = []
     for row in rows:
@@ -82,7 +83,7 @@ def bring(writes: Sequence[Write]) -> int:
     again, and so is what Redis believes to be later than the last write.
     """
     in_time = [(write, outcome) for write in writes if (outcome := shared.put(write)) != "late"]
-    with before_each_commit(_nothing), transaction(SYSTEM) as tx:
+    with nothing_added(), transaction(SYSTEM) as tx:
         tx.execute(load_queries(SQL)["forgive_loss"])
         for write, outcome in in_time:
             is_last = _settle(tx, write)
@@ -122,7 +123,3 @@ def _settle(tx: Transaction, write: Write) -> bool:
         "version": write.version,
     }
     return tx.execute(load_queries(SQL)["settle"], parameters) == 1
-
-
-def _nothing(_: Transaction) -> None:
-    """Stand for the request's own hook: these transactions are no effect of the request's."""
