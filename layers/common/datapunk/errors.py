@@ -15,7 +15,9 @@ Raised low, by meaning; mapped once, at the edge, by class::
     ├── InvalidInputError         422  invalid_input
     ├── TooManyRequestsError      429  too_many_requests   (retryable)
     ├── UnavailableError          503  unavailable         (retryable)
-    │   └── ContentionError       503  contention          (retryable)
+    │   ├── ContentionError       503  contention          (retryable)
+    │   ├── CircuitOpenError      503  circuit_open        (retryable)
+    │   └── BulkheadFullError     503  bulkhead_full       (retryable)
     └── DeadlineExceededError     504  deadline_exceeded   (retryable)
 
 `status` is the HTTP status at the edge, `code` is stable and meant for programs, `retryable` tells a
@@ -192,6 +194,18 @@ class ContentionError(UnavailableError):
     """Others are changing the same data."""
 
     code = "contention"
+
+
+class CircuitOpenError(UnavailableError):
+    """A service this operation depends on has failed too often and is left alone for a while."""
+
+    code = "circuit_open"
+
+
+class BulkheadFullError(UnavailableError):
+    """A service this operation depends on is busy with as many calls as it may get."""
+
+    code = "bulkhead_full"
 
 
 class DeadlineExceededError(DatapunkError):
