@@ -10,7 +10,7 @@ import datapunk.broker.connection as broker_connection
 import datapunk.database.connection as database_connection
 import pytest
 import redis
-from datapunk import cache, limits
+from datapunk import cache, limits, registry
 from datapunk.keyring.file import FileKeyRing
 from datapunk.nexus.authority import rotate_authority
 from datapunk.nexus.keys import rotate
@@ -38,13 +38,15 @@ def forget_connections() -> None:
     broker_connection.reset()
     cache.forget()
     limits.forget()
+    registry.forget()
 
 
 def forget_counted_requests(url: str) -> None:
-    """Let nobody have sent a request: tests share their callers, and so their rate limits."""
+    """Let nobody have sent a request, or registered: tests share their callers and tenants."""
     with redis.Redis.from_url(url) as server:
-        for key in server.scan_iter("rate:*", count=1000):
-            server.delete(key)
+        for pattern in ("rate:*", "registry:*"):
+            for key in server.scan_iter(pattern, count=1000):
+                server.delete(key)
 
 
 @pytest.fixture(scope="session")

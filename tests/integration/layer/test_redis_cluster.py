@@ -1,4 +1,4 @@
-"""The cache client and the rate limit on a Redis cluster, as on AWS."""
+"""The cache client, the rate limit and the registry on a Redis cluster, as on AWS."""
 
 from __future__ import annotations
 
@@ -8,16 +8,19 @@ from pathlib import Path
 
 import pytest
 import redis
-from datapunk import cache, limits
+from datapunk import cache, limits, registry
 from datapunk.database import transaction
 from datapunk.identity import SYSTEM, Caller
 from datapunk.limits import check_rate
+from datapunk.registry import PLATFORM, Kind, Registration, Status
+from datapunk.registry.store import key, sweep
 from datapunk.settings import settings
 
 from infrastructure.local.paths import default_paths
 from infrastructure.local.services.programs import require_programs
 from infrastructure.local.services.redis_cluster import RedisCluster
-from tests.support.services import Instance
+from tests.support.registering import OWNER, ttl, web
+from tests.support.services import Instance, eventually
 
 QUOTA = 40
 
@@ -65,3 +68,31 @@ def test_exactly_the_quota_of_each_client_passes_wherever_its_key_is(
         assert state.remaining is not None
         passed[caller] += state.allowed
     assert passed == {caller: QUOTA - 1 if caller is callers[0] else QUOTA for caller in callers}
+
+
+def test_each_tenants_registry_is_in_one_place_and_all_of_them_are_spread(
+    cluster: RedisCluster,
+) -> None:
+    # Given
+    tenants = [f"tenant{number}" for number in range(6)]
+    lake = Registration(id="lake", service="lake", kind=Kind.LAMBDA, address="datapunk-lake")
+    registry.register(PLATFORM, lake, owner="system")
+    # When
+    for tenant in tenants:
+        registry.register(tenant, web("web-1"), [(ttl("web-1"), Status.PASSING)], owner=OWNER)
+        registry.register(tenant, web("web-2"), [(ttl("web-2", 0.2), Status.PASSING)], owner=OWNER)
+        registry.beat(tenant, "service:web-1", owner=OWNER)
+        registry.deregister(tenant, "web-1", owner=OWNER)
+    # Then
+    client = cache.client()
+    assert isinstance(client, redis.RedisCluster)
+    places = [client.get_node_from_key(key(tenant, "index")) for tenant in tenants]
+    assert len({node.name for node in places if node}) > 1
+    for tenant in tenants:
+        eventually(
+            lambda tenant=tenant: (
+                [item.status for item in registry.instances(tenant, "web")[0]] == [Status.CRITICAL]
+            )
+        )
+        assert [item.service for item in registry.discover("lake", tenant=tenant)] == ["lake"]
+    assert sweep() == len(tenants) + 1
