@@ -27,8 +27,8 @@ CREATE TABLE nexus.route_versions (
 -- One row, changed by every change of a rule: who has read the rules at an epoch has them as they are until
 -- the next. Its lock puts changes in order.
 CREATE TABLE nexus.route_epoch (
-    only  boolean PRIMARY KEY DEFAULT true CHECK (only),
-    epoch bigint  NOT NULL DEFAULT 0
+    single boolean PRIMARY KEY DEFAULT true CHECK (single),
+    epoch  bigint  NOT NULL DEFAULT 0
 );
 
 CREATE TABLE nexus.requests (
@@ -39,6 +39,7 @@ CREATE TABLE nexus.requests (
     status           text        NOT NULL DEFAULT 'waiting'
                                  CHECK (status IN ('waiting', 'running', 'done', 'failed')),
     repeatable       boolean     NOT NULL,
+    needs            text        NOT NULL,
     seconds          real        NOT NULL CHECK (seconds > 0),
     work             bytea,
     problem          jsonb,
@@ -58,6 +59,8 @@ COMMENT ON TABLE nexus.requests IS
     'Requests to services that outlast the gateway, and their answers, for a day.';
 COMMENT ON COLUMN nexus.requests.repeatable IS
     'Whether it may be sent again when whoever ran it died: it reads, or carries an idempotency key.';
+COMMENT ON COLUMN nexus.requests.needs IS
+    'The action of the policy that the request needed; whoever reads its answer needs it too.';
 COMMENT ON COLUMN nexus.requests.work IS 'The request itself; gone when it is finished.';
 
 ALTER TABLE nexus.routes ENABLE ROW LEVEL SECURITY;

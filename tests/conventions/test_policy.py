@@ -15,7 +15,11 @@ from infrastructure.policies.sources import DATA
 from tests.support.samples import EVENTS, PROJECT
 
 ACCESS: dict[str, Any] = json.loads(DATA.read_text())["access"]
-NOT_AN_OPERATION = {"event.read"}
+NOT_AN_OPERATION = {
+    "event.read",
+    *("route.admin", "route.identity", "route.read", "route.write"),
+}
+"""Actions that are decided behind an operation's door, or on delivery."""
 TEMPLATE: dict[str, Any] = yaml_parse((PROJECT / "template.yaml").read_text())
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -141,6 +142,13 @@ class HttpFunction(APIGatewayRestResolver):
         if path not in self._declared:
             self._declared[path] = declared_parameters(self, path)
         return self._declared[path]
+
+    @staticmethod
+    def _compile_regex(rule: str, base_regex: str = "") -> re.Pattern[str]:  # noqa: ARG004 -- the base's
+        """Let `<path+>` at the end of a rule take all that remains, as `{path+}` does in API Gateway."""
+        plain, greedy, _ = rule.partition("<path+>")
+        compiled: re.Pattern[str] = APIGatewayRestResolver._compile_regex(plain)  # noqa: SLF001
+        return re.compile(f"^{compiled.pattern[1:-3]}(?P<path>.+)$") if greedy else compiled
 
     def _answer_error(self, raised: Exception) -> Response[str]:
         status, headers, body = _problem_answer(_as_datapunk_error(raised), self.current_event.path)

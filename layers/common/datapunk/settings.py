@@ -89,6 +89,11 @@ class Settings(BaseModel):
         alias="ADMIN_NETWORKS",
         description="Networks administration is allowed from (`10.0.0.0/8 2001:db8::/32`); none: any.",
     )
+    function_name: str = Field(
+        default="",
+        alias="AWS_LAMBDA_FUNCTION_NAME",
+        description="Name of the running function, set by Lambda: its siblings are called alike.",
+    )
     log_level: str = Field(
         default="INFO", alias="POWERTOOLS_LOG_LEVEL", description="Least severe level logged."
     )

@@ -1,1 +1,1 @@
-"""The router for registered services: rules, instances, retries, and what takes longer than the gateway waits."""
+"""The router for registered services: rules, instances, retries, and what outlasts the gateway."""

@@ -60,7 +60,7 @@ class State:
     recovered_at: int
 
 
-def pick(  # noqa: PLR0913 -- what a choice depends on
+def pick(
     service: str,
     rule: str,
     members: Sequence[Member],
@@ -128,7 +128,7 @@ def states(service: str) -> dict[str, State]:
     """Return what is known of the instances that have failed. Raises UnavailableError without Redis."""
     with cache.translated():
         kept = cache.client().hgetall(_keys(service, "")[1])
-    return {str(name): State(*map(int, str(text).split())) for name, text in dict(kept).items()}  # type: ignore[arg-type]
+    return {str(name): State(*map(int, str(text).split())) for name, text in dict(kept).items()}
 
 
 def forget() -> None:
@@ -137,7 +137,7 @@ def forget() -> None:
     local_balancing.forget()
 
 
-def _pick(  # noqa: PLR0913, PLR0917 -- see pick
+def _pick(
     service: str,
     rule: str,
     members: Sequence[Member],

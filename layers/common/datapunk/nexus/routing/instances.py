@@ -23,6 +23,8 @@ class Instance:
     weight: float = 1.0
     tags: tuple[str, ...] = ()
     version: str = ""
+    cost: float = 1.0
+    """What a request to it costs beside others, where rules balance adaptively."""
 
     def is_canary(self, canary: Canary) -> bool:
         """Tell whether the instance is one of the canary's."""

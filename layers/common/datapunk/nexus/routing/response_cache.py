@@ -1,4 +1,4 @@
-"""Answers kept in Redis, as a shared cache may keep them (RFC 9111), and never for those who may not see them.
+"""Answers kept in Redis, as a shared cache may keep them (RFC 9111), never for who may not see them.
 
 An answer is kept only if the rule says so, for GET, with a status that may be kept, and unless the service
 forbids it. The key holds the rule's version, so that a changed rule begins anew.
@@ -82,12 +82,12 @@ def find(place: Place, request: Request) -> Answer | None:
     return replace(Answer.from_json(document), notes={"X-Cache": "HIT", "Age": str(age)})
 
 
-def keep(place: Place, answer: Answer) -> None:
-    """Keep an answer as long as rule and service allow; never raises."""
+def keep(place: Place, answer: Answer, changed: Answer) -> None:
+    """Keep an answer, as the rule has changed it, for as long as rule and service allow; never raises."""
     seconds = lifetime(place.rule, answer)
-    if not seconds or len(answer.body) > MOST_BYTES or _pause.active():
+    if not seconds or len(changed.body) > MOST_BYTES or _pause.active():
         return
-    document = orjson.dumps({**answer.to_json(), "at": time.time()})
+    document = orjson.dumps({**changed.to_json(), "at": time.time()})
     try:
         with cache.translated():
             cache.client().set(place.key, document.decode(), ex=seconds)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import (
     AfterValidator,
@@ -21,16 +21,16 @@ from pydantic import (
 
 from datapunk.hygiene import CLAIMING, CLAIMS, HOP_BY_HOP
 from datapunk.nexus.routing.paths import check_template, read_pattern
+from datapunk.registry.model import ServiceName
 
-WALL = 28.0
-"""Seconds after which a request is answered with 202: API Gateway ends it after 29."""
 LONGEST = 280
 """Seconds that a request may take in the background: what runs it lives for 300."""
 TIMEOUTS: Mapping[str, float] = {"default": 30.0, "streaming": 5.0, "ai": 10.0, "training": 20.0}
 """Seconds by timeout class (specification 001, timeout policies)."""
+Method = Literal["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"]
 READING = ("GET", "HEAD", "OPTIONS")
 """Methods that change nothing (RFC 9110, 9.2.1): such a request may be sent again."""
-METHODS = (*READING, "POST", "PUT", "PATCH", "DELETE")
+METHODS: tuple[Method, ...] = get_args(Method)
 
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}\Z")
 _POINTER = re.compile(r"(/([^/~]|~[01])*)*\Z")
@@ -44,9 +44,8 @@ _OURS = frozenset(
 )
 """Headers that only the router itself sets."""
 
-ServiceName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
-RouteName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
-Method = Literal["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"]
+NAME = r"^[a-z0-9][a-z0-9_-]{0,62}$"
+"""What a rule may be called."""
 Label = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 
 
@@ -102,8 +101,8 @@ class ResponseChanges(_Part):
     remove_headers: Annotated[list[HeaderName], Field(max_length=32)] = []
     fields: Annotated[dict[QueryName, Pointer], Field(max_length=64)] | None = Field(
         default=None,
-        description="A JSON object in place of the body of a JSON answer: each member by a pointer (RFC 6901) "
-        "into it. What is not there is left out.",
+        description="A JSON object in place of the body of a JSON answer: each member by a pointer "
+        "(RFC 6901) into it. What is not there is left out.",
     )
 
 
@@ -140,7 +139,8 @@ class Shadow(_Part):
     target: ServiceName
     percent: Annotated[float, Field(gt=0, le=100)] = 100
     unsafe: bool = Field(
-        default=False, description="Also of requests that change something: the copy changes it too."
+        default=False,
+        description="Also of requests that change something: the copy changes it too.",
     )
 
 
@@ -217,6 +217,15 @@ class RouteRule(_Part):
     canary: Canary | None = None
     shadow: Shadow | None = None
     ejection: Ejection = Ejection()
+    concurrency: Annotated[int, Field(ge=0, le=10_000)] = Field(
+        default=0,
+        description="Requests at once that the service gets through rules; 0: any number.",
+    )
+    own_instances: bool = Field(
+        default=False,
+        description="Also instances that the caller's tenant has registered itself, where the platform has "
+        "none. They get the tenant's requests wherever they are.",
+    )
     forward_credentials: bool = Field(
         default=False, description="Hand on the caller's own `Authorization`; rarely right."
     )
@@ -231,6 +240,10 @@ class RouteRule(_Part):
             raise ValueError("only answers to GET are cached, which is not among the methods")
         if self.shadow is not None and self.shadow.target == self.to:
             raise ValueError("a service is not its own shadow")
+        if self.forward_credentials and (self.background != "never" or self.shadow):
+            raise ValueError(
+                "credentials are not kept or copied: use background never, and no shadow, with them"
+            )
         return self
 
     @property

@@ -2,8 +2,10 @@
 SELECT coalesce((SELECT epoch FROM nexus.route_epoch), 0)
 
 -- name: advance
-INSERT INTO nexus.route_epoch (epoch) VALUES (1)
-ON CONFLICT (only) DO UPDATE SET epoch = route_epoch.epoch + 1
+-- A time and no count: a database restored from a backup must not come by a number that somebody remembers.
+INSERT INTO nexus.route_epoch (epoch)
+VALUES ((extract(epoch FROM clock_timestamp()) * 1000000)::bigint)
+ON CONFLICT (single) DO UPDATE SET epoch = greatest(route_epoch.epoch + 1, excluded.epoch)
 RETURNING epoch
 
 -- name: find

@@ -105,9 +105,7 @@ def _changed_query(query: Query, changes: RequestChanges) -> Query:
     return [*kept, *changes.set_query.items()]
 
 
-def _without(
-    headers: Headers, *gone: Iterable[str], listed: bool = False
-) -> list[tuple[str, str]]:
+def _without(headers: Headers, *gone: Iterable[str], listed: bool = False) -> list[tuple[str, str]]:
     """Return headers without some, and if `listed` without those that `Connection` names."""
     names = {name for group in gone for name in group}
     if listed:
