@@ -12,6 +12,7 @@ import pytest
 import redis
 from datapunk import cache, limits, registry
 from datapunk.keyring.file import FileKeyRing
+from datapunk.mesh import breaker
 from datapunk.nexus.authority import rotate_authority
 from datapunk.nexus.keys import rotate
 from datapunk.settings import settings
@@ -20,6 +21,7 @@ from hypothesis import settings as hypothesis_settings
 
 from tests.support.answers import Answers, listening
 from tests.support.invoking import Invoker
+from tests.support.routing import forget_routing
 from tests.support.services import Broker, Instance
 
 # Examples share a database, and the machine may be busy: neither says anything about the code.
@@ -39,12 +41,14 @@ def forget_connections() -> None:
     cache.forget()
     limits.forget()
     registry.forget()
+    breaker.forget()
+    forget_routing()
 
 
 def forget_counted_requests(url: str) -> None:
     """Let nobody have sent a request, or registered: tests share their callers and tenants."""
     with redis.Redis.from_url(url) as server:
-        for pattern in ("rate:*", "registry:*"):
+        for pattern in ("rate:*", "registry:*", "route:*", "breaker*", "bulkhead*"):
             for key in server.scan_iter(pattern, count=1000):
                 server.delete(key)
 

@@ -64,20 +64,23 @@ def raw_response(status: int, headers: Sequence[tuple[str, str]], body: bytes) -
         else:
             found[name] = [*([known] if isinstance(known, str) else known), value]
     kind = found.pop("content-type", "application/octet-stream" if body else "text/plain")
-    content: str | bytes
+    binary = False
     try:
         content = body.decode()
         size = len(body) if len(body) < _SURELY_FITS else len(orjson.dumps(content))
     except UnicodeDecodeError:
-        content, size = body, len(body) * 4 // 3
+        content, binary = base64.b64encode(body).decode(), True
+        size = len(content)
     if size > MOST_ANSWER:
         raise BadGatewayError(f"The answer has {len(body):,} bytes, more than can be returned.")
-    return Response(
+    response: Response[Any] = Response(
         status_code=status,
         content_type=kind if isinstance(kind, str) else kind[0],
         body=content,
         headers=found,
     )
+    response.base64_encoded = binary
+    return response
 
 
 def _lists(event: Mapping[str, Any], multiple: str, single: str) -> dict[str, list[str]]:

@@ -22,6 +22,7 @@ from datapunk.nexus.routing.messages import Answer, Request
 from datapunk.nexus.routing.outgoing import Origin, with_context
 from datapunk.nexus.routing.rules import RouteRule
 from datapunk.registry import PLATFORM, Kind
+from datapunk.retry import RetryBudget
 from datapunk.telemetry import count, logger, observe
 
 GATEWAY_FAILURES = frozenset({502, 503, 504})
@@ -83,6 +84,15 @@ def forward(
         return answer
 
 
+_budgets: dict[str, RetryBudget] = {}
+"""How much may be tried again, by service: when all of it fails, tries would multiply the load."""
+
+
+def forget() -> None:
+    """Become an environment that has tried nothing again."""
+    _budgets.clear()
+
+
 @dataclass(frozen=True, slots=True)
 class _Tried:
     """What came of a try, and whether another one may help."""
@@ -115,6 +125,8 @@ class _Tries:
         factors = speed.factors(place.key, place.instances) if rule.balance == "adaptive" else None
         self._members = weigh(place.instances, canary, factors)
         self._excluded: set[str] = set()
+        self._budget = _budgets.setdefault(place.key, RetryBudget())
+        self._budget.deposit()
 
     def run(self, seconds: float) -> Answer:
         """Return an answer, or raise what the last try met."""
@@ -129,6 +141,9 @@ class _Tries:
                 break
             tried = self._try(turn, end, whole=seconds >= self._rule.seconds)
             if not tried.again or self._left <= 0 or end - time.monotonic() < _LEAST:
+                break
+            if not self._budget.withdraw():
+                count("route_retries_refused_total", service=self._rule.service)
                 break
             self._left -= 1
             self._excluded.add(turn.instance)

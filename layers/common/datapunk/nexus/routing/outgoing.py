@@ -17,7 +17,7 @@ from datapunk.nexus.routing.rules import LONGEST, RouteRule
 from datapunk.nexus.tokens import issue_access_token
 
 ACTOR = "service:nexus"
-DEADLINE = "x-datapunk-deadline-ms"
+DEADLINE = "connect-timeout-ms"
 """Milliseconds that the caller still waits for; a service should not begin what takes longer."""
 SHADOW = "x-datapunk-shadow"
 TOKEN_SECONDS = LONGEST + 80

@@ -21,7 +21,7 @@ _NOT_SENT = frozenset(
         *HOP_BY_HOP,
         *CLAIMS,
         *("host", "content-length", "expect", "traceparent", "tracestate", "x-correlation-id"),
-        *("x-api-key", "x-amzn-trace-id", "accept-encoding"),
+        *("x-api-key", "x-amzn-trace-id", "accept-encoding", "connect-timeout-ms"),
     }
 )
 """Headers of a caller that no service gets: they are the router's to set, or credentials."""
