@@ -3,8 +3,9 @@
     python -m tests.support.upstream_server NAME
 
 Prints its port. Paths: `/status/503` answers so, `/slow/1.5` takes so long, `/bytes` is no text, anything
-else tells what has arrived. `/__control` sets what everything is answered with (`{"status": 503}`), by
-which nothing forgets what has arrived, and `/__seen` tells what has arrived so far. Ends when its standard input does, or after two minutes.
+else tells what has arrived. `/__control` sets what everything is answered with (`{"status": 503}`); nothing
+there makes it forget what has arrived, which `/__seen` tells. Ends when its standard input does, or after
+two minutes.
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ def tell(
 ) -> str:
     """Note how a request went; arguments and answer are those of the script's `tell`."""
     known = _services.setdefault(service, _Service())
-    state = known.health.setdefault(instance, _State())
+    state = known.health.get(instance, _State())
     now, is_probe = _now(), probe == "1"
     if (state.till > 0) != is_probe:
         return "kept"
@@ -70,6 +70,7 @@ def tell(
         return "kept"
     if outcome == "ok":
         return _good(known, instance, now, float(most))
+    known.health[instance] = state
     if not is_probe:
         state.failures += 1
         if state.failures < int(failures):
@@ -88,14 +89,14 @@ def forget() -> None:
 
 
 def _good(known: _Service, instance: str, now: float, most: float) -> str:
-    state = known.health[instance]
+    state = known.health.get(instance, _State())
     if state.till > 0:
         state.failures, state.till, state.probe, state.recovered = 0, 0, 0, now
         return "recovered"
     if state.ejections and now - state.recovered < most:
         state.failures = 0
     else:
-        del known.health[instance]
+        known.health.pop(instance, None)
     return "kept"
 
 

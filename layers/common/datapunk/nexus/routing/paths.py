@@ -120,7 +120,7 @@ def read_pattern(text: str) -> Pattern:
     """Return a pattern. Raises ValueError that says what is wrong with it."""
     if not text.startswith("/"):
         raise ValueError("must begin with /")
-    parts = text.strip("/").split("/") if text != "/" else []
+    parts = text[1:].removesuffix("/").split("/") if text != "/" else []
     segments: list[Segment] = []
     for place, part in enumerate(parts):
         segment = _segment(part)
