@@ -443,6 +443,21 @@ CREATE TABLE platform.delivery_start (
 
 COMMENT ON TABLE platform.delivery_start IS 'How often work on a redelivered message began: a message that ends its function is found by it.';
 
+CREATE TABLE platform.idempotency (
+    tenant text DEFAULT platform.current_tenant() NOT NULL,
+    principal text DEFAULT platform.current_principal() NOT NULL,
+    operation text NOT NULL,
+    key text NOT NULL,
+    digest bytea NOT NULL,
+    answer bytea,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT idempotency_key_check CHECK (((length(key) >= 1) AND (length(key) <= 255)))
+);
+
+ALTER TABLE ONLY platform.idempotency FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE platform.idempotency IS 'Answers of keyed calls, each written in the transaction of its effect; kept for a day.';
+
 CREATE TABLE platform.inbox (
     consumer text NOT NULL,
     message_id text NOT NULL,
@@ -604,6 +619,9 @@ ALTER TABLE ONLY nexus.workloads
 ALTER TABLE ONLY platform.delivery_start
     ADD CONSTRAINT delivery_start_pkey PRIMARY KEY (consumer, message_id);
 
+ALTER TABLE ONLY platform.idempotency
+    ADD CONSTRAINT idempotency_pkey PRIMARY KEY (tenant, principal, operation, key);
+
 ALTER TABLE ONLY platform.inbox
     ADD CONSTRAINT inbox_pkey PRIMARY KEY (consumer, message_id, attempt);
 
@@ -654,6 +672,8 @@ CREATE INDEX requests_open ON nexus.requests USING btree (created_at) WHERE (sta
 CREATE INDEX revocations_expires_at ON nexus.revocations USING btree (expires_at);
 
 CREATE INDEX users_tenant_email ON nexus.users USING btree (tenant, email COLLATE "C");
+
+CREATE INDEX idempotency_created_at ON platform.idempotency USING btree (created_at);
 
 CREATE INDEX inbox_decided_at ON platform.inbox USING btree (decided_at);
 
@@ -804,6 +824,14 @@ CREATE POLICY user_isolation ON nexus.users USING (((id = ( SELECT nexus.current
 ALTER TABLE nexus.users ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE nexus.workloads ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE platform.idempotency ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY outlived ON platform.idempotency FOR DELETE USING (((platform.current_tenant() = '*'::text) AND (created_at < (clock_timestamp() - '1 day'::interval))));
+
+CREATE POLICY outlived_seen ON platform.idempotency FOR SELECT USING (((platform.current_tenant() = '*'::text) AND (created_at < (clock_timestamp() - '1 day'::interval))));
+
+CREATE POLICY own_calls ON platform.idempotency USING (((tenant = platform.current_tenant()) AND (principal = platform.current_principal())));
 
 ALTER TABLE stream.events ENABLE ROW LEVEL SECURITY;
 

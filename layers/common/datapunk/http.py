@@ -6,8 +6,6 @@ platform has in common. A handler module calls `http_function` once and decorate
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -22,19 +20,10 @@ from aws_lambda_powertools.event_handler.openapi.exceptions import (
     RequestValidationError,
     ResponseValidationError,
 )
-from pydantic_core import to_json
 
-from datapunk.context import (
-    WorkContext,
-    continue_correlation,
-    continue_trace,
-    current,
-    deadline_of,
-    working,
-)
+from datapunk.context import current, working
 from datapunk.errors import (
     DatapunkError,
-    InvalidInputError,
     MalformedRequestError,
     NotFoundError,
     PayloadTooLargeError,
@@ -42,16 +31,25 @@ from datapunk.errors import (
 )
 from datapunk.guard import Guard, guarded
 from datapunk.hygiene import add_headers, check_query, clean_request
-from datapunk.identity import Caller, caller_from_authorizer
+from datapunk.identity import Caller
 from datapunk.parameters import declared_parameters
 from datapunk.policy import require
-from datapunk.problems import PROBLEM_JSON, field_errors, problem, problem_headers
+from datapunk.problems import PROBLEM_JSON
+from datapunk.proxy import (
+    MAX_BODY_BYTES,
+    content_of,
+    dumps,
+    headers_of,
+    media_type_of,
+    problem_answer,
+    refuse,
+    work_of,
+)
 from datapunk.settings import settings
-from datapunk.telemetry import count, logger, observe
+from datapunk.telemetry import logger, observe
+from datapunk.validation import refused
 
 LambdaHandler = Callable[[dict[str, Any], Any], dict[str, Any]]
-MAX_BODY_BYTES = 6 * 1024 * 1024
-"""Lambda's limit for a request; API Gateway would let 10 MB through."""
 _GUARD = Guard()
 
 
@@ -78,7 +76,7 @@ class HttpFunction(APIGatewayRestResolver):
     ) -> None:
         super().__init__(
             enable_validation=True,
-            serializer=_dumps,
+            serializer=dumps,
             json_body_deserializer=orjson.loads,
         )
         self.operation = operation
@@ -92,12 +90,12 @@ class HttpFunction(APIGatewayRestResolver):
         self._declared: dict[str, frozenset[str]] = {}
         for error in (DatapunkError, RouteNotFoundError, Exception):
             self.exception_handler(error)(self._answer_error)
-        for refused in (
+        for kind in (
             RequestValidationError,
             RequestUnsupportedContentType,
             ResponseValidationError,
         ):
-            self.exception_handler(refused)(self._answer_error)
+            self.exception_handler(kind)(self._answer_error)
 
     @property
     def caller(self) -> Caller:
@@ -111,15 +109,15 @@ class HttpFunction(APIGatewayRestResolver):
         Raises UnsupportedMediaTypeError for another type or a content encoding, MalformedRequestError
         when the body is missing.
         """
-        headers = _headers(self.current_event.raw_event)
-        media_type, parameters = _content_type(headers.get("content-type", ""))
+        headers = headers_of(self.current_event.raw_event)
+        media_type, parameters = media_type_of(headers.get("content-type", ""))
         if media_type not in self.accepts:
             expected = ", ".join(self.accepts)
             given = f"{media_type!r} is" if media_type else "No content type was given, or it is"
             raise UnsupportedMediaTypeError(f"{given} not one of: {expected}.")
         if headers.get("content-encoding", "identity") != "identity":
             raise UnsupportedMediaTypeError("Send the body without a content encoding.")
-        content = _content(self.current_event.raw_event)
+        content = content_of(self.current_event.raw_event)
         if not content.strip():
             raise MalformedRequestError("The request has no body.")
         return Body(media_type, parameters.get("charset", charset), content)
@@ -135,7 +133,7 @@ class HttpFunction(APIGatewayRestResolver):
 
     def header(self, name: str) -> str | None:
         """Return a request header by name, whatever its case."""
-        return _headers(self.current_event.raw_event).get(name.lower())
+        return headers_of(self.current_event.raw_event).get(name.lower())
 
     def declared(self, path: str) -> frozenset[str]:
         """Return the query parameters declared for an OpenAPI path; none where any may be given."""
@@ -151,7 +149,7 @@ class HttpFunction(APIGatewayRestResolver):
         return re.compile(f"^{compiled.pattern[1:-3]}(?P<path>.+)$") if greedy else compiled
 
     def _answer_error(self, raised: Exception) -> Response[str]:
-        status, headers, body = _problem_answer(_as_datapunk_error(raised), self.current_event.path)
+        status, headers, body = problem_answer(_as_datapunk_error(raised), self.current_event.path)
         return Response(status_code=status, content_type=PROBLEM_JSON, body=body, headers=headers)
 
 
@@ -177,13 +175,13 @@ def http_function(
     def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         started = time.perf_counter()
         event = clean_request(event)
-        with working(_work(operation, event, context)) as work:
+        with working(work_of(operation, event, context)) as work:
             answer = guarded(
                 guard,
                 event,
                 work,
                 lambda: _resolve(app, event, context),
-                lambda error: _refuse(error, event),
+                lambda error: refuse(error, event),
             )
             headers = answer.setdefault("multiValueHeaders", {})
             add_headers(headers, secure=settings().issuer.startswith("https:"))
@@ -225,32 +223,7 @@ def _resolve(app: HttpFunction, event: dict[str, Any], context: Any) -> dict[str
             check_query(event, app.declared(str(event.get("resource") or "")))
         return app.resolve(event, context)
     except Exception as error:  # noqa: BLE001 -- a caller gets a problem document in any case
-        return _refuse(_as_datapunk_error(error), event)
-
-
-def _refuse(error: DatapunkError, event: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the answer to a request no handler looks at."""
-    status, headers, body = _problem_answer(error, event.get("path", ""))
-    return {
-        "statusCode": status,
-        "multiValueHeaders": {
-            "Content-Type": [PROBLEM_JSON],
-            **{name: [value] for name, value in headers.items()},
-        },
-        "body": body,
-        "isBase64Encoded": False,
-    }
-
-
-def _problem_answer(error: DatapunkError, path: str) -> tuple[int, dict[str, str], str]:
-    """Log and count the error; return its status, headers and problem document."""
-    work = current()
-    if error.status >= 500:  # noqa: PLR2004 -- server errors
-        logger().exception("request failed", extra={"code": error.code})
-    if work is not None:
-        count("error_rate_total", service=work.service, error_type=error.code)
-    document = problem(error, instance=path, trace_id=work.trace.trace_id if work else "")
-    return error.status, problem_headers(error), _dumps(document)
+        return refuse(_as_datapunk_error(error), event)
 
 
 def _check_caller(operation: str, event: Mapping[str, Any]) -> None:
@@ -273,29 +246,17 @@ def _check_body(event: Mapping[str, Any], *, json_only: bool) -> None:
     body = event.get("body")
     if not body:
         return
-    if len(body) > MAX_BODY_BYTES * 4 // 3 or len(_content(event)) > MAX_BODY_BYTES:
+    if len(body) > MAX_BODY_BYTES * 4 // 3 or len(content_of(event)) > MAX_BODY_BYTES:
         raise PayloadTooLargeError(f"A request body may have {MAX_BODY_BYTES:,} bytes at most.")
-    media_type, _ = _content_type(_headers(event).get("content-type", ""))
+    media_type, _ = media_type_of(headers_of(event).get("content-type", ""))
     if media_type not in ("", "application/json"):
         if json_only:
             raise UnsupportedMediaTypeError(f"{media_type!r} is not one of: application/json.")
         return
     try:
-        _content(event).decode()
+        content_of(event).decode()
     except UnicodeDecodeError as error:
         raise MalformedRequestError(f"The body is not UTF-8: {error.reason}.") from None
-
-
-def _work(operation: str, event: Mapping[str, Any], context: Any) -> WorkContext:
-    headers = _headers(event)
-    request = event.get("requestContext") or {}
-    return WorkContext(
-        operation=operation,
-        correlation_id=continue_correlation(headers.get("x-correlation-id")),
-        trace=continue_trace(headers.get("traceparent"), headers.get("x-amzn-trace-id")),
-        deadline=deadline_of(context),
-        caller=caller_from_authorizer(request.get("authorizer")),
-    )
 
 
 def _as_datapunk_error(raised: Exception) -> DatapunkError:
@@ -311,34 +272,8 @@ def _as_datapunk_error(raised: Exception) -> DatapunkError:
         if any(item["type"] == "json_invalid" for item in errors):
             position = errors[0]["loc"][-1]
             return MalformedRequestError(f"The body is not valid JSON (at character {position}).")
-        found = field_errors(errors)
-        names = ", ".join(dict.fromkeys(item.field for item in found))
-        return InvalidInputError(f"Not valid: {names}.", errors=found)
+        return refused(errors)
     return DatapunkError()
-
-
-def _headers(event: Mapping[str, Any]) -> dict[str, str]:
-    multiple = event.get("multiValueHeaders") or {}
-    if multiple:
-        return {name.lower(): ",".join(values) for name, values in multiple.items()}
-    return {name.lower(): value for name, value in (event.get("headers") or {}).items()}
-
-
-def _content_type(value: str) -> tuple[str, dict[str, str]]:
-    media_type, *rest = value.split(";")
-    pairs = (item.split("=", 1) for item in rest if "=" in item)
-    parameters = {name.strip().lower(): text.strip().strip('"').lower() for name, text in pairs}
-    return media_type.strip().lower(), parameters
-
-
-def _content(event: Mapping[str, Any]) -> bytes:
-    body = event.get("body") or ""
-    if not event.get("isBase64Encoded"):
-        return str(body).encode("utf-8", "surrogatepass")
-    try:
-        return base64.b64decode(body, validate=True)
-    except (binascii.Error, ValueError):
-        raise MalformedRequestError("The body is not valid base64.") from None
 
 
 def negotiate(accept: str | None, offered: Collection[str], default: str) -> str:
@@ -348,7 +283,7 @@ def negotiate(accept: str | None, offered: Collection[str], default: str) -> str
     """
     ranked: list[tuple[float, int, str]] = []
     for place, part in enumerate((accept or "").split(",")):
-        media_type, parameters = _content_type(part)
+        media_type, parameters = media_type_of(part)
         try:
             quality = float(parameters.get("q", "1"))
         except ValueError:
@@ -356,11 +291,3 @@ def negotiate(accept: str | None, offered: Collection[str], default: str) -> str
         if quality > 0 and media_type in offered:
             ranked.append((-quality, place, media_type))
     return min(ranked)[2] if ranked else default
-
-
-def _dumps(value: Any) -> str:
-    try:
-        return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
-    except TypeError:
-        # orjson knows no integers beyond 64 bits; JSON does, and so may an event's data
-        return to_json(value, fallback=str).decode()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 ANONYMOUS = "anonymous"
@@ -19,6 +19,16 @@ class Caller:
     roles: tuple[str, ...] = ()
     scopes: tuple[str, ...] = ()
     actors: tuple[str, ...] = ()
+
+    def through(self, actor: str) -> Caller:
+        """Return the caller as whom `actor` asks on his behalf; nobody acts on behalf of himself."""
+        if actor == (self.actors[-1] if self.actors else self.principal):
+            return self
+        return replace(self, actors=(*self.actors, actor))
+
+    def as_document(self) -> dict[str, Any]:
+        """Return the caller as one service tells it to another that trusts it."""
+        return asdict(self)
 
 
 SYSTEM = Caller(principal="system", tenant="*")
@@ -40,3 +50,19 @@ def caller_from_authorizer(context: Mapping[str, Any] | None) -> Caller:
         scopes=tuple(str(context.get("scopes") or "").split()),
         actors=tuple(str(context.get("actors") or "").split()),
     )
+
+
+def caller_from_document(document: Mapping[str, Any]) -> Caller:
+    """Return the caller that `Caller.as_document` described."""
+    return Caller(
+        principal=str(document["principal"]),
+        tenant=str(document["tenant"]),
+        roles=tuple(document["roles"]),
+        scopes=tuple(document["scopes"]),
+        actors=tuple(document["actors"]),
+    )
+
+
+def service_principal(service: str) -> str:
+    """Return the name under which a module of the platform acts."""
+    return f"service:{service}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +10,8 @@ from typing import Any
 import orjson
 from aws_lambda_powertools.event_handler import Response
 
-from datapunk.errors import BadGatewayError, MalformedRequestError
+from datapunk.errors import BadGatewayError
+from datapunk.proxy import content_of
 
 MOST_ANSWER = 6 * 1024 * 1024 - 64 * 1024
 """Bytes of an answer's body as Lambda counts them: within JSON, in base64 where it is no text."""
@@ -45,7 +45,7 @@ def read_raw(event: Mapping[str, Any]) -> RawRequest:
         path=str(event.get("path") or ""),
         query=[(name, value) for name, values in query.items() for value in values],
         headers=[(name.lower(), value) for name, values in headers.items() for value in values],
-        body=_body(event),
+        body=content_of(event),
         source=str((context.get("identity") or {}).get("sourceIp") or ""),
         host=str(context.get("domainName") or ""),
     )
@@ -88,13 +88,3 @@ def _lists(event: Mapping[str, Any], multiple: str, single: str) -> dict[str, li
     if lists:
         return {name: list(values) for name, values in lists.items()}
     return {name: [value] for name, value in (event.get(single) or {}).items()}
-
-
-def _body(event: Mapping[str, Any]) -> bytes:
-    text = event.get("body") or ""
-    if not event.get("isBase64Encoded"):
-        return str(text).encode("utf-8", "surrogatepass")
-    try:
-        return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        raise MalformedRequestError("The body is not valid base64.") from None

@@ -79,6 +79,32 @@ class Settings(BaseModel):
         alias="AWS_ENDPOINT_URL_STS",
         description="Address of AWS STS, which confirms IAM identities; empty: the region's own.",
     )
+    services: str = Field(
+        default="",
+        alias="SERVICES",
+        description="Where services answer calls: `name=url` apart by spaces, `*` for all others, "
+        "`{service}` in a URL for the name. `lambda:<function>`, `https://...`, `grpcs://host:port`; after "
+        "a comma the URL that answers JSON where the first does not answer.",
+    )
+    lambda_url: str = Field(
+        default="",
+        alias="AWS_ENDPOINT_URL_LAMBDA",
+        description="Address of AWS Lambda's API; empty: the region's own.",
+    )
+    region: str = Field(
+        default="us-east-1", alias="AWS_REGION", description="The AWS region of the functions."
+    )
+    mesh_client: SecretStr | None = Field(
+        default=None,
+        alias="MESH_CLIENT",
+        description="JSON with `client_id` and `client_secret`: the OAuth client as which a service "
+        "outside of AWS gets tokens for its calls.",
+    )
+    mesh_certificates: str = Field(
+        default="",
+        alias="MESH_CERTIFICATES",
+        description="Folder with a service's `certificate.pem`, `key.pem` and `authority.pem`, for gRPC.",
+    )
     sign_in_providers: SecretStr | None = Field(
         default=None,
         alias="SIGN_IN_PROVIDERS",
@@ -145,6 +171,10 @@ class Settings(BaseModel):
     def amqp(self) -> str:
         """Return the RabbitMQ URL with credentials. Raises ConfigurationError when unset."""
         return self._with_credentials("amqp")
+
+    def client(self) -> str | None:
+        """Return the JSON of the client for calls from outside of AWS, or None where there is none."""
+        return self._secret("mesh_client")
 
     def providers(self) -> str | None:
         """Return the JSON of the sign-in providers, or None where there are none."""

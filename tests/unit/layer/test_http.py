@@ -13,8 +13,9 @@ from aws_lambda_powertools.event_handler.openapi.params import Query
 from datapunk.context import current, remaining_seconds
 from datapunk.errors import ConflictError, FieldError, TooManyRequestsError, UnavailableError
 from datapunk.guard import Guard
-from datapunk.http import MAX_BODY_BYTES, HttpFunction, http_function
+from datapunk.http import HttpFunction, http_function
 from datapunk.problems import PROBLEM_JSON
+from datapunk.proxy import MAX_BODY_BYTES
 from datapunk.telemetry import logger
 from pydantic import BaseModel
 

@@ -8,17 +8,15 @@ which the router stands last in the chain of those who act for the caller.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from datapunk.context import current
-from datapunk.identity import Caller
+from datapunk.context import TIMEOUT, call_headers
+from datapunk.identity import Caller, service_principal
 from datapunk.nexus.routing.messages import Request
 from datapunk.nexus.routing.rules import LONGEST, RouteRule
 from datapunk.nexus.tokens import issue_access_token
 
-ACTOR = "service:nexus"
-DEADLINE = "connect-timeout-ms"
-"""Milliseconds that the caller still waits for; a service should not begin what takes longer."""
+ACTOR = service_principal("nexus")
 SHADOW = "x-datapunk-shadow"
 TOKEN_SECONDS = LONGEST + 80
 """Seconds that a service's token lives: longer than any request, and the time that it is used again."""
@@ -53,12 +51,10 @@ def with_context(
         ("x-forwarded-proto", origin.scheme),
         ("x-forwarded-host", origin.host),
         ("x-forwarded-prefix", f"/v1/services/{origin.service}"),
-        (DEADLINE, str(max(1, int(seconds * 1000)))),
+        # What the router waits for: a service should not begin what takes longer.
+        (TIMEOUT, str(max(1, int(seconds * 1000)))),
+        *call_headers().items(),
     ]
-    work = current()
-    if work is not None:
-        headers.append(("traceparent", work.trace.header()))
-        headers.append(("x-correlation-id", work.correlation_id))
     if shadow:
         headers.append((SHADOW, "1"))
     if not (rule.forward_credentials and request.header("authorization")):
@@ -68,9 +64,7 @@ def with_context(
 
 def acting(caller: Caller) -> Caller:
     """Return the caller as a service sees it: with the router as the nearest actor."""
-    return Caller(
-        caller.principal, caller.tenant, caller.roles, caller.scopes, (*caller.actors, ACTOR)
-    )
+    return replace(caller, actors=(*caller.actors, ACTOR))
 
 
 def scopes_for(caller: Caller, request: Request) -> tuple[str, ...]:

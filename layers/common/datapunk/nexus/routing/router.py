@@ -33,7 +33,7 @@ from datapunk.context import (
     working,
 )
 from datapunk.errors import DatapunkError, DeadlineExceededError
-from datapunk.identity import Caller
+from datapunk.identity import caller_from_document
 from datapunk.nexus.routing import requests, response_cache
 from datapunk.nexus.routing.forwarding import NotYet, forward
 from datapunk.nexus.routing.messages import Answer, Request
@@ -227,14 +227,11 @@ class _Task:
             [(name, value) for name, value in sent["headers"]],
             b64decode(sent["body"]),
         )
-        caller: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in origin["caller"].items()
-        }
+        caller = caller_from_document(origin["caller"])
         return cls(
             Found(work["route"], work["version"], rule, work["parameters"]),
             request,
-            Origin(**{**origin, "caller": Caller(**caller)}),
+            Origin(**{**origin, "caller": caller}),
             work["needs"],
         )
 

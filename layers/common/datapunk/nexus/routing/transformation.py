@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from datapunk.context import TIMEOUT
 from datapunk.hygiene import CLAIMING, CLAIMS, HOP_BY_HOP
 from datapunk.nexus.routing.messages import Answer, Headers, Query, Request
 from datapunk.nexus.routing.paths import fill
@@ -21,7 +22,7 @@ _NOT_SENT = frozenset(
         *HOP_BY_HOP,
         *CLAIMS,
         *("host", "content-length", "expect", "traceparent", "tracestate", "x-correlation-id"),
-        *("x-api-key", "x-amzn-trace-id", "accept-encoding", "connect-timeout-ms"),
+        *("x-api-key", "x-amzn-trace-id", "accept-encoding", TIMEOUT),
     }
 )
 """Headers of a caller that no service gets: they are the router's to set, or credentials."""

@@ -1,0 +1,113 @@
+"""The edge of a function that answers a module's calls: Connect over `lambda:Invoke` and over HTTPS.
+
+Two doors, told apart by what only one of them can send. A call by invoke has the member `rpc`, which says
+for whom it is: whoever may invoke the function (IAM) is believed. API Gateway's events never have it, and
+what they say of the caller comes from its authorizer.
+
+Sources: "Unary" of the Connect protocol; the format of Lambda's proxy events.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from datapunk.context import KEY, TIMEOUT, WorkContext, deadline_of, working
+from datapunk.errors import DatapunkError, NotFoundError
+from datapunk.hygiene import add_headers, clean_request
+from datapunk.identity import caller_from_document
+from datapunk.mesh.answering import Answer, Received, answer_call, refusal
+from datapunk.mesh.contract import method_at
+from datapunk.mesh.service import Service
+from datapunk.mesh.wire import RPC
+from datapunk.proxy import content_of, headers_of, media_type_of, refuse, work_of
+from datapunk.settings import settings
+from datapunk.telemetry import logger, observe
+
+LambdaHandler = Callable[[dict[str, Any], Any], Answer]
+
+
+def rpc_function(operation: str, service: Service) -> LambdaHandler:
+    """Return the Lambda handler that answers the calls to a module, e.g. as `lake.serve_rpc`."""
+
+    def handler(event: dict[str, Any], context: Any) -> Answer:
+        started = time.perf_counter()
+        invoked = RPC in event
+        event = clean_request(event)
+        work = _work(operation, event, context)
+        with working(work):
+            answer = _answer(event, service, work)
+            headers = answer["multiValueHeaders"]
+            if not invoked:
+                add_headers(headers, secure=settings().issuer.startswith("https:"))
+            headers["X-Correlation-Id"] = [work.correlation_id]
+            headers["traceparent"] = [work.trace.header()]
+            endpoint = str(event.get("path", "")).rpartition("/")[2]
+            _tell(work, endpoint, answer, time.perf_counter() - started)
+        return answer
+
+    return handler
+
+
+def _answer(event: Mapping[str, Any], service: Service, work: WorkContext) -> Answer:
+    """Find what is called; what is no call at all gets a problem document."""
+    # Connect's calls are POST; there is nothing at another method's path.
+    path = str(event.get("path", "")) if event.get("httpMethod") == "POST" else ""
+    try:
+        method = method_at(work.service, path)
+    except NotFoundError as error:
+        return refuse(error, event)
+    headers = headers_of(event)
+    work = replace(work, operation=method.name)
+    try:
+        content = content_of(event)
+    except DatapunkError as error:
+        return refusal(error)
+    request = event.get("requestContext") or {}
+    received = Received(
+        method=method,
+        media_type=media_type_of(headers.get("content-type", ""))[0],
+        content=content,
+        key=headers.get(KEY, ""),
+        source=str((request.get("identity") or {}).get("sourceIp") or ""),
+        limited=RPC not in event,
+    )
+    return answer_call(received, service, work)
+
+
+def _work(operation: str, event: Mapping[str, Any], context: Any) -> WorkContext:
+    work = work_of(operation, event, context)
+    given = headers_of(event).get(TIMEOUT, "")
+    seconds = [int(given) / 1000] if given.isdecimal() else []
+    caller = work.caller
+    told = event.get(RPC)
+    if isinstance(told, Mapping):
+        caller = caller_from_document(told["caller"])
+        # Clocks within AWS agree: the time a call spent on its way is its caller's as well.
+        seconds.append(float(told["deadline"]) - time.time())
+    now = time.monotonic()
+    deadline = min([deadline_of(context), *(now + left for left in seconds)])
+    return replace(work, caller=caller, deadline=deadline)
+
+
+def _tell(work: WorkContext, endpoint: str, answer: Answer, elapsed: float) -> None:
+    status = answer["statusCode"]
+    observe(
+        "request_duration_seconds",
+        elapsed,
+        service=work.service,
+        endpoint=f"rpc {endpoint}",
+        status=str(status),
+    )
+    logger().info(
+        "call",
+        extra={
+            "endpoint": endpoint,
+            "status": status,
+            "duration_ms": round(elapsed * 1000, 3),
+            "principal": work.caller.principal,
+            "actors": list(work.caller.actors),
+        },
+    )
