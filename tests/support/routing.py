@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import http.server
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -31,6 +33,8 @@ from tests.support.invoking import Answer, answer
 from tests.support.samples import PROJECT, http_event
 
 SERVICE = "billing"
+ANN: dict[str, Any] = {"tenant": "public", "principal": "user:ann", "scopes": "read write"}
+"""Somebody who sends requests."""
 
 
 def forget_routing() -> None:
@@ -60,6 +64,10 @@ class Upstream:
         """Return the requests that have arrived."""
         found: list[dict[str, Any]] = json.loads(self._ask("GET", "/__seen"))
         return found
+
+    def methods(self) -> list[str]:
+        """Return the methods of the requests that have arrived."""
+        return [seen["method"] for seen in self.seen()]
 
     def _ask(self, method: str, path: str, body: str | None = None) -> str:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
@@ -99,6 +107,35 @@ def instances(*names: str, service: str = SERVICE, **changes: Any) -> Iterator[l
         for upstream in found:
             enter(upstream, service=service, **changes)
         yield found
+
+
+def answer_once(service: str) -> None:
+    """Register an instance that answers one request, and is gone after it or after ten seconds."""
+    server = http.server.HTTPServer(("127.0.0.1", 0), _Once)
+    server.timeout = 10
+
+    def serve() -> None:
+        with server:
+            server.handle_request()
+
+    threading.Thread(target=serve, daemon=True).start()
+    registry.register(
+        PLATFORM,
+        Registration(
+            id=f"{service}-once", service=service, address="127.0.0.1", port=server.server_port
+        ),
+        owner="service:tests",
+    )
+    registry.forget()
+
+
+class _Once(http.server.BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
 
 
 def enter(
@@ -157,6 +194,12 @@ def ask(
     """Send a request through the router's handler."""
     event = request_event(path, method, service=service, **changes)
     return answer("nexus.route", event, seconds=seconds)
+
+
+def read_later(accepted: Answer, **who: Any) -> Answer:
+    """Ask for the answer to a request that was accepted, as Ann or somebody else."""
+    event = http_event("nexus.get_request", path={"request": accepted.json["id"]}, **{**ANN, **who})
+    return answer("nexus.get_request", event)
 
 
 def request_event(

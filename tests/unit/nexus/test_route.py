@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -22,7 +21,6 @@ from tests.support.routing import (
     leave,
     remove_route,
     request_event,
-    running,
 )
 from tests.support.services import Instance
 
@@ -30,20 +28,11 @@ pytestmark = pytest.mark.usefixtures("authority")
 QUICK: dict[str, Any] = {"timeout": "ai"}
 
 
-@pytest.fixture(scope="module")
-def process() -> Iterator[Upstream]:
-    """Return an instance that tests take turns with."""
-    with running("billing-1") as only:
-        yield only
-
-
 @pytest.fixture
-def upstream(database: str, process: Upstream) -> Upstream:
-    """Return the one instance of the service, with a rule for all of it."""
-    process.control()
-    enter(process)
+def upstream(upstream: Upstream) -> Upstream:
+    """Return the instance with a rule whose requests this environment sends itself."""
     add_route(**QUICK)
-    return process
+    return upstream
 
 
 def test_a_request_arrives_as_it_was_sent(upstream: Upstream) -> None:
