@@ -56,6 +56,11 @@ def sibling(operation: str) -> str:
     return f"{stack}-{operation.replace('.', '-', 1)}"
 
 
+def forget() -> None:
+    """Forget the clients, and the address and credentials they were made with."""
+    _client.cache_clear()
+
+
 @lru_cache(maxsize=32)
 def _client(seconds: int) -> Any:
     import boto3
