@@ -38,7 +38,7 @@ from datapunk.telemetry import logger
 WORKER = "nexus.run_request"
 INTERRUPTED = {
     "status": 502,
-    "code": "interrupted",
+    "code": BadGatewayError.code,
     "detail": "What sent the request has died; whether the service has done what was asked is not known.",
 }
 
