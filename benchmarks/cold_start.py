@@ -33,14 +33,18 @@ CEILINGS = {
     "lake.insert_records": 1225,
     "lake.list_datasets": 1135,
     "lake.query_records": 1160,
+    "lake.serve_rpc": 1315,
     "nexus.check_health": 1190,
     "nexus.describe_api": 790,
+    "nexus.list_breakers": 1220,
     "nexus.migrate": 1005,
+    "nexus.serve_rpc": 1180,
     "stream.check_health": 1190,
     "stream.declare_topology": 755,
     "stream.list_events": 1220,
     "stream.publish_event": 875,
     "stream.relay_outbox": 1070,
+    "stream.serve_rpc": 1275,
     "stream.store_event": 1105,
 }
 _REFERENCES = re.compile(r"I\s+refs:\s+([\d,]+)")

@@ -12,7 +12,7 @@ import pytest
 import redis
 from datapunk import cache, limits, registry
 from datapunk.keyring.file import FileKeyRing
-from datapunk.mesh import breaker
+from datapunk.mesh import breaker, calling
 from datapunk.nexus.authority import rotate_authority
 from datapunk.nexus.keys import rotate
 from datapunk.settings import settings
@@ -42,14 +42,15 @@ def forget_connections() -> None:
     limits.forget()
     registry.forget()
     breaker.forget()
+    calling.forget()
     forget_routing()
 
 
 def forget_counted_requests(url: str) -> None:
-    """Let nobody have sent a request, or registered: tests share their callers and tenants."""
+    """Let nobody have sent a request, failed or registered: tests share callers, tenants and services."""
     with redis.Redis.from_url(url) as server:
-        for pattern in ("rate:*", "registry:*", "route:*", "breaker*", "bulkhead*"):
-            for key in server.scan_iter(pattern, count=1000):
+        for kind in ("rate", "registry", "route", "breaker", "bulkhead"):
+            for key in server.scan_iter(f"{kind}:*", count=1000):
                 server.delete(key)
 
 

@@ -10,22 +10,31 @@ Sources: "Unary" of the Connect protocol; the format of Lambda's proxy events.
 from __future__ import annotations
 
 import time
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from datapunk.context import KEY, TIMEOUT, WorkContext, deadline_of, working
-from datapunk.errors import DatapunkError, NotFoundError
+from datapunk.errors import (
+    DatapunkError,
+    MalformedRequestError,
+    NotFoundError,
+    PayloadTooLargeError,
+    UnsupportedMediaTypeError,
+)
 from datapunk.hygiene import add_headers, clean_request
 from datapunk.identity import caller_from_document
 from datapunk.mesh.answering import Answer, Received, answer_call, refusal
 from datapunk.mesh.contract import method_at
 from datapunk.mesh.service import Service
 from datapunk.mesh.wire import RPC
-from datapunk.proxy import content_of, headers_of, media_type_of, refuse, work_of
+from datapunk.proxy import MAX_BODY_BYTES, content_of, headers_of, media_type_of, refuse, work_of
 from datapunk.settings import settings
 from datapunk.telemetry import logger, observe
 
+_GZIP = 31
+"""What zlib calls the format with gzip's header."""
 LambdaHandler = Callable[[dict[str, Any], Any], Answer]
 
 
@@ -62,7 +71,7 @@ def _answer(event: Mapping[str, Any], service: Service, work: WorkContext) -> An
     headers = headers_of(event)
     work = replace(work, operation=method.name)
     try:
-        content = content_of(event)
+        content = _unpacked(content_of(event), headers.get("content-encoding", "identity"))
     except DatapunkError as error:
         return refusal(error)
     request = event.get("requestContext") or {}
@@ -75,6 +84,28 @@ def _answer(event: Mapping[str, Any], service: Service, work: WorkContext) -> An
         limited=RPC not in event,
     )
     return answer_call(received, service, work)
+
+
+def _unpacked(content: bytes, encoding: str) -> bytes:
+    """Return a body as it was before it was compressed; Connect's clients use gzip unless told not to.
+
+    Raises UnsupportedMediaTypeError for another encoding, MalformedRequestError for what is no gzip,
+    PayloadTooLargeError for what would become too large.
+    """
+    if encoding in ("", "identity"):
+        return content
+    if encoding != "gzip":
+        raise UnsupportedMediaTypeError(f"{encoding!r} is not one of: identity, gzip.")
+    unpacker = zlib.decompressobj(wbits=_GZIP)
+    try:
+        found = unpacker.decompress(content, MAX_BODY_BYTES + 1)
+    except zlib.error:
+        raise MalformedRequestError("The body is not gzip.") from None
+    if len(found) > MAX_BODY_BYTES:
+        raise PayloadTooLargeError(f"A message may have {MAX_BODY_BYTES:,} bytes at most.")
+    if not unpacker.eof:
+        raise MalformedRequestError("The body is not all of its gzip.")
+    return found
 
 
 def _work(operation: str, event: Mapping[str, Any], context: Any) -> WorkContext:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 import uuid
@@ -25,7 +26,7 @@ from datapunk.errors import (
     error_classes,
 )
 from datapunk.identity import Caller
-from datapunk.mesh import call_service, calling
+from datapunk.mesh import acall_service, call_service, calling
 from datapunk.mesh.breaker import BreakerPolicy
 from datapunk.mesh.generated.lake_pb2 import Dataset, GetDatasetRequest, InsertRecordsResponse
 from datapunk.retry import DEFAULT, RetryPolicy
@@ -348,6 +349,19 @@ def test_a_script_says_for_whom_it_calls(monkeypatch: pytest.MonkeyPatch) -> Non
         _get(caller=ANN)
     # Then
     assert callee.events[0]["rpc"]["caller"]["actors"] == ["client:app"]
+
+
+def test_a_program_with_an_event_loop_waits_for_its_answer(
+    work: WorkContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given
+    with answering(STORED) as callee:
+        _point_at(callee, monkeypatch)
+        # When the members are Python's own values
+        stored = asyncio.run(acall_service("lake", "insert_records", RECORDS, key="k"))
+    # Then for Ann still
+    assert stored.inserted == 2
+    assert callee.events[0]["rpc"]["caller"]["principal"] == "user:ann"
 
 
 @pytest.mark.parametrize("services", ["", "nexus=lambda:x", "lake=gopher://x"])

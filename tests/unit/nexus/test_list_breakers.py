@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 
 import pytest
@@ -9,7 +10,8 @@ from datapunk.mesh import breaker
 from datapunk.mesh.breaker import BreakerPolicy
 
 from tests.support.breaking import call, fail
-from tests.support.invoking import Answer, Invoker
+from tests.support.invoking import Answer, Invoker, answer
+from tests.support.samples import http_event
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -50,3 +52,26 @@ def test_without_redis_it_says_so(invoke: Invoker, monkeypatch: pytest.MonkeyPat
     # Then
     assert (answer.status, answer.json["dependency"]) == (503, "redis")
     assert answer.headers["retry-after"] == "2"
+
+
+def test_hystrix_dashboards_read_them_too() -> None:
+    # Given
+    breaker.forget()
+    ill = f"orders/{uuid.uuid4().hex[:8]}"
+    for _ in range(6):
+        fail(ill)
+    path = "/v1/nexus/breakers/stream"
+    event = http_event("nexus.list_breakers")
+    # When
+    got = answer("nexus.list_breakers", {**event, "path": path, "resource": path})
+    # Then
+    assert got.headers["content-type"] == "text/event-stream"
+    first, *events = got.body.split("\n\n")
+    found = [json.loads(event.removeprefix("data: ")) for event in events if event]
+    (command,) = [item for item in found if item["name"] == ill]
+    assert first == "retry: 1000"
+    assert (command["type"], command["group"]) == ("HystrixCommand", "orders")
+    assert command["isCircuitBreakerOpen"] is True
+    counts = [command[name] for name in ("requestCount", "errorCount", "errorPercentage")]
+    assert counts == [5, 5, 100]
+    assert command["rollingCountShortCircuited"] == 1

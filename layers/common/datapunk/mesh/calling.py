@@ -30,7 +30,7 @@ from datapunk.mesh.contract import (
     decode,
     encode,
     find_method,
-    message_of,
+    request_of,
 )
 from datapunk.mesh.directory import addresses_of, timeout_of
 from datapunk.mesh.wire import Call, NotServedError, Transport
@@ -76,7 +76,7 @@ def call_service(  # noqa: PLR0913 -- the rest has defaults that are right for m
     """
     method = find_method(service, operation)
     if isinstance(message, Mapping):
-        message = message_of(method.request, message)
+        message = request_of(method.request, message)
     elif not isinstance(message, method.request):
         raise InvalidInputError(f"{method.name} takes a {method.request.DESCRIPTOR.full_name}.")
     left = min(timeout or timeout_of(service), remaining_seconds() - RESERVE)
@@ -89,6 +89,15 @@ def call_service(  # noqa: PLR0913 -- the rest has defaults that are right for m
         remaining=attempts.remaining,
         budget=_budgets.setdefault(service, RetryBudget()),
     )
+
+
+async def acall_service(
+    service: str, operation: str, message: Message | Mapping[str, Any], **more: Any
+) -> Any:
+    """Call as `call_service` does, in a thread, for programs that have an event loop to keep turning."""
+    import asyncio
+
+    return await asyncio.to_thread(call_service, service, operation, message, **more)
 
 
 def forget() -> None:

@@ -58,8 +58,8 @@ def admit(target: str, policy: BreakerPolicy, call: str, lease: float) -> Admiss
         )
         try:
             with cache.translated():
-                said, number = _run(_keys(target), arguments).split()
                 _index(target)
+                said, number = _run(_keys(target), arguments).split()
         except (UnavailableError, ConfigurationError) as error:
             _leave_alone(error)
         else:

@@ -86,8 +86,19 @@ def decode(kind: type[Message], content: bytes, media_type: str) -> Message:
         raise MalformedRequestError(f"The message is no {kind.DESCRIPTOR.full_name}.") from None
 
 
+def request_of(kind: type[Kind], members: Mapping[str, Any]) -> Kind:
+    """Return a message of Python values: bytes as bytes, other messages as their members.
+
+    Raises InvalidInputError for a member that the contract does not have or that is of another type.
+    """
+    try:
+        return kind(**members)
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(f"No {kind.DESCRIPTOR.full_name}: {error}.") from None
+
+
 def message_of(kind: type[Kind], members: Mapping[str, Any]) -> Kind:
-    """Return a message with these members, named as in the contract; None is left out.
+    """Return a message of JSON values: times and bytes as texts; null is left out.
 
     Raises InvalidInputError for a member that the contract does not have or that is of another type.
     """

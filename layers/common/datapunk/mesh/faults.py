@@ -143,28 +143,28 @@ def as_connect(error: DatapunkError) -> bytes:
 
 def from_connect(service: str, status: int, body: bytes) -> DatapunkError:
     """Return the error in a Connect answer, whoever between caller and callee has written it."""
-    document: Any = {}
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError:
         document = None
     if isinstance(document, dict):
-        for detail in document.get("details") or ():
+        details = document.get("details")
+        for detail in details if isinstance(details, list) else ():
             if isinstance(detail, dict) and detail.get("type") == PROBLEM:
                 found = error_of(_unpadded(str(detail.get("value", ""))))
                 if found is not None:
                     return found
-        if document.get("code") in _classes():
-            # A problem document: the gateway's own, or of an edge before the call's.
-            return _from_document(service, document)
         code, message = str(document.get("code", "")), str(document.get("message", ""))
+        if "type" in document and code in _classes():
+            # A problem document: the gateway's own, or of an edge before the call's.
+            return _from_document(service, code, document)
         if code in _STATUSES:
             return plain_error(service, code, message)
     return plain_error(service, CODES.get(status, UNAVAILABLE), "")
 
 
-def _from_document(service: str, document: dict[str, Any]) -> DatapunkError:
-    cls = _classes()[document["code"]]
+def _from_document(service: str, code: str, document: dict[str, Any]) -> DatapunkError:
+    cls = _classes()[code]
     detail = str(document.get("detail") or "") or None
     if issubclass(cls, UnavailableError):
         return cls(str(document.get("dependency") or service), detail)
@@ -174,7 +174,7 @@ def _from_document(service: str, document: dict[str, Any]) -> DatapunkError:
 def _unpadded(value: str) -> bytes:
     try:
         return base64.b64decode(value + "=" * (-len(value) % 4))
-    except binascii.Error:
+    except (binascii.Error, ValueError):
         return b""
 
 

@@ -1,6 +1,6 @@
 """Native gRPC with mutual TLS: the way between services in containers.
 
-`grpcio` is no part of the common layer: whoever calls or answers so brings it along (the group `local`).
+`grpcio` is no part of the common layer: whoever calls or answers so brings it along (the group `containers`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""What transports have in common: a call on its way, and connections that are kept."""
+"""What transports have in common: a call on its way, and connections that are kept.
+
+`urllib3` is no part of the common layer: Lambda's runtime has it, for botocore.
+"""
 
 from __future__ import annotations
 
@@ -69,6 +72,11 @@ def post(url: str, content: bytes, headers: dict[str, str], timeout: float, serv
         raise DeadlineExceededError(f"{service} did not answer in time.") from error
     except (urllib3.exceptions.HTTPError, OSError) as error:
         raise UnavailableError(service) from error
+
+
+def forget() -> None:
+    """Close every connection."""
+    _pool().clear()
 
 
 @cache
