@@ -82,6 +82,30 @@ def test_a_function_gets_the_event_of_api_gateway(function: LambdaApi) -> None:
     assert function.calls[0][:2] == ("billing-function", "RequestResponse")
 
 
+def test_a_rule_names_the_function_of_a_service_that_has_several(function: LambdaApi) -> None:
+    # Given
+    add_route(timeout="ai", function="get_invoice")
+    # When
+    ask("/things")
+    # Then
+    assert function.calls[0][0] == "billing-function-get_invoice"
+
+
+def test_a_function_that_a_tenant_names_is_not_invoked(function: LambdaApi) -> None:
+    # Given a tenant that registers a function of the platform as its own service
+    registry.register(
+        "public",
+        Registration(
+            id="x", service="mine", kind=Kind.LAMBDA, address="datapunk-nexus-ensure_user"
+        ),
+        owner="user:mallory",
+    )
+    add_route("mine", service="mine", timeout="ai", provider="caller")
+    # When / Then
+    assert ask("/things", service="mine").status == 503
+    assert function.calls == []
+
+
 @pytest.mark.parametrize(
     ("status", "headers", "body", "told"),
     [

@@ -45,8 +45,19 @@ def test_a_service_that_nobody_has_registered_is_allowed_with_a_warning(
     made = _put(operator)
     # Then
     assert made.json["warnings"] == [
-        "No instance of billing is registered: requests are answered 503."
+        "No instance of billing is registered. Until there is one, requests are answered 503."
     ]
+
+
+def test_whoever_lets_a_tenants_writers_become_instances_is_warned(
+    operator: dict[str, Any],
+) -> None:
+    # Given / When
+    anybody = _put(operator, provider="public")
+    named = _put(operator, provider="public", owners=["service:billing"])
+    # Then
+    assert any("name the owners" in text for text in anybody.json["warnings"])
+    assert not any("name the owners" in text for text in named.json["warnings"])
 
 
 def test_a_registered_one_has_no_warning(operator: dict[str, Any], upstream: Upstream) -> None:

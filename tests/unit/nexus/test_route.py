@@ -288,16 +288,21 @@ def test_rules_are_followed_and_changed_without_redis(
     assert changed.json["path"] == "/v2/things"
 
 
-def test_instances_of_a_tenant_get_its_requests_only_where_a_rule_says_so(
-    upstream: Upstream,
-) -> None:
+def test_a_tenants_instances_get_requests_only_where_a_rule_says_so(upstream: Upstream) -> None:
     # Given an instance that a tenant has registered for itself
     leave(upstream.name)
     enter(upstream, tenant="acme")
     rows("INSERT INTO nexus.tenants (id, name) VALUES ('acme', 'Acme') RETURNING id")
     # When
-    before = ask("/things", tenant="acme")
-    add_route(own_instances=True)
-    own, other = ask("/things", tenant="acme"), ask("/things", tenant="public")
+    closed = ask("/things", tenant="acme").status
+    add_route(**QUICK, provider="caller")
+    own, other = ask("/things", tenant="acme").status, ask("/things").status
+    add_route(**QUICK, provider="acme")
+    shared = ask("/things").status
+    add_route(**QUICK, provider="acme", owners=["service:billing"])
+    foreign = ask("/things").status
+    add_route(**QUICK, provider="acme", owners=["service:tests"])
+    named = ask("/things").status
     # Then
-    assert (before.status, own.status, other.status) == (503, 200, 503)
+    assert (closed, own, other) == (503, 200, 503)
+    assert (shared, foreign, named) == (200, 503, 200)

@@ -20,7 +20,7 @@ from datapunk.nexus.routing.instances import Instance, weigh
 from datapunk.nexus.routing.invoking import call_function
 from datapunk.nexus.routing.messages import Answer, Request
 from datapunk.nexus.routing.outgoing import Origin, with_context
-from datapunk.nexus.routing.rules import RouteRule
+from datapunk.nexus.routing.rules import CALLER_PROVIDER, PLATFORM_PROVIDER, RouteRule
 from datapunk.registry import PLATFORM, Kind
 from datapunk.retry import RetryBudget
 from datapunk.telemetry import count, logger, observe
@@ -47,12 +47,12 @@ class Place:
 
 def find_place(service: str, rule: RouteRule, tenant: str) -> Place:
     """Return where a service is. Raises UnavailableError when nobody offers it, or that is not known."""
-    found = registry.discover(service, tenant=PLATFORM)
-    key = service
-    if not found and rule.own_instances:
-        found = registry.discover(service, tenant=tenant)
-        key = f"{tenant}/{service}"
-    instances = tuple(_instance(item) for item in found if item.kind is not Kind.GRPC)
+    provider = _provider(rule, tenant)
+    found = registry.discover(service, tenant=provider)
+    if rule.owners:
+        found = tuple(item for item in found if item.document.owner in rule.owners)
+    key = service if provider == PLATFORM else f"{provider}/{service}"
+    instances = tuple(_instance(item) for item in found if _is_routed(item))
     if not instances:
         raise UnavailableError(service, f"No instance of {service} is registered.", retry_after=5)
     return Place(key, instances)
@@ -196,7 +196,10 @@ class _Tries:
             self._request, self._rule, self._origin, seconds, shadow=self._shadow
         )
         if instance.kind == "lambda":
-            return call_function(instance, request, self._origin, seconds)
+            name = instance.address
+            if self._rule.function is not None:
+                name = f"{name}-{self._rule.function}"
+            return call_function(name, request, self._origin, seconds)
         return call(instance, request, seconds)
 
     def _note(self, turn: Turn, outcome: Outcome, started: float, status: str) -> None:
@@ -219,6 +222,20 @@ class _Tries:
                 f"{service} did not answer within the {self._rule.seconds:g} s of its route."
             )
         return UnavailableError(service, f"An instance of {service} {failure.reason}.")
+
+
+def _provider(rule: RouteRule, tenant: str) -> str:
+    if rule.provider == PLATFORM_PROVIDER:
+        return PLATFORM
+    return tenant if rule.provider == CALLER_PROVIDER else rule.provider
+
+
+def _is_routed(found: registry.Instance) -> bool:
+    """Tell whether an instance can be sent requests. A tenant's are called over HTTP alone.
+
+    The platform has the right to invoke functions, a tenant that registers one's name does not.
+    """
+    return found.kind is Kind.HTTP or (found.kind is Kind.LAMBDA and found.tenant == PLATFORM)
 
 
 def _instance(found: registry.Instance) -> Instance:

@@ -12,12 +12,11 @@ import orjson
 from datapunk.errors import BadGatewayError, DeadlineExceededError, UnavailableError
 from datapunk.functions import FunctionFailedError, invoke
 from datapunk.nexus.routing.calling import InstanceFailure
-from datapunk.nexus.routing.instances import Instance
 from datapunk.nexus.routing.messages import MOST_BYTES, Answer, Request
 from datapunk.nexus.routing.outgoing import Origin, acting, scopes_for
 
 
-def call_function(instance: Instance, request: Request, origin: Origin, seconds: float) -> Answer:
+def call_function(name: str, request: Request, origin: Origin, seconds: float) -> Answer:
     """Return the answer of a function within `seconds`.
 
     Raises InstanceFailure when there is none, BadGatewayError when it is no proxy answer.
@@ -26,7 +25,7 @@ def call_function(instance: Instance, request: Request, origin: Origin, seconds:
     if len(payload) > MOST_BYTES:
         raise BadGatewayError(f"The request has more than {MOST_BYTES:,} bytes as an event.")
     try:
-        content = invoke(instance.address, payload, seconds)
+        content = invoke(name, payload, seconds)
     except FunctionFailedError:
         raise InstanceFailure("failed", sent=True) from None
     except DeadlineExceededError:

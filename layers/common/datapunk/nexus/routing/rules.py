@@ -44,6 +44,8 @@ _OURS = frozenset(
 )
 """Headers that only the router itself sets."""
 
+PLATFORM_PROVIDER = "platform"
+CALLER_PROVIDER = "caller"
 NAME = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 """What a rule may be called."""
 Label = Annotated[str, StringConstraints(min_length=1, max_length=128)]
@@ -221,10 +223,18 @@ class RouteRule(_Part):
         default=0,
         description="Requests at once that the service gets through rules; 0: any number.",
     )
-    own_instances: bool = Field(
-        default=False,
-        description="Also instances that the caller's tenant has registered itself, where the platform has "
-        "none. They get the tenant's requests wherever they are.",
+    provider: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,62}$")] = Field(
+        default=PLATFORM_PROVIDER,
+        description="Whose instances count: the platform's own (`platform`), those of the tenant that asks "
+        "(`caller`), or those of a tenant by its name.",
+    )
+    owners: Annotated[list[Label], Field(max_length=16)] = Field(
+        default=[],
+        description="Who must have registered an instance, such as `service:billing`; empty: anybody.",
+    )
+    function: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")] | None = Field(
+        default=None,
+        description="Where the service is made of functions: the one that answers, `<address>-<function>`.",
     )
     forward_credentials: bool = Field(
         default=False, description="Hand on the caller's own `Authorization`; rarely right."

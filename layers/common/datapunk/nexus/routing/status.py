@@ -6,14 +6,12 @@ from datetime import UTC, datetime
 
 from pydantic import BaseModel, Field
 
-from datapunk import registry
 from datapunk.errors import UnavailableError
 from datapunk.mesh import breaker
 from datapunk.nexus.routing import balancing, speed
 from datapunk.nexus.routing.forwarding import find_place
 from datapunk.nexus.routing.instances import weigh
-from datapunk.nexus.routing.rules import Route, RouteRule
-from datapunk.registry import PLATFORM
+from datapunk.nexus.routing.rules import CALLER_PROVIDER, PLATFORM_PROVIDER, Route, RouteRule
 
 
 class InstanceStatus(BaseModel):
@@ -53,12 +51,12 @@ class RouteStatus(BaseModel):
 def status_of(route: Route, tenant: str) -> RouteStatus:
     """Return how a rule stands. Raises UnavailableError when that is not known, Redis being gone."""
     rule = route.rule
-    registered = registry.discover(rule.to, tenant=PLATFORM) or (
-        rule.own_instances and registry.discover(rule.to, tenant=tenant)
-    )
-    if not registered:
+    try:
+        place = find_place(rule.to, rule, tenant)
+    except UnavailableError as error:
+        if error.dependency != rule.to:
+            raise
         return RouteStatus(route=route.name, target=rule.to, instances=[], breaker=None)
-    place = find_place(rule.to, rule, tenant)
     judged = speed.judge(speed.speeds(place.key), place.instances)
     adaptive = rule.balance == "adaptive"
     factors = {name: found.factor for name, found in judged.items()} if adaptive else None
@@ -93,12 +91,15 @@ def warnings_for(rule: RouteRule) -> list[str]:
     """Return what is odd about a rule, though it may be meant so."""
     found = []
     targets = [rule.to, *([rule.shadow.target] if rule.shadow else [])]
-    for target in targets:
+    for target in targets if rule.provider != CALLER_PROVIDER else ():
         try:
-            if not registry.discover(target, tenant=PLATFORM) and not rule.own_instances:
-                found.append(f"No instance of {target} is registered: requests are answered 503.")
-        except UnavailableError:
-            found.append(f"Whether {target} is registered is not known: Redis does not answer.")
+            find_place(target, rule, "")
+        except UnavailableError as error:
+            found.append(f"{error.detail} Until there is one, requests are answered 503.")
+    if rule.provider not in (PLATFORM_PROVIDER, CALLER_PROVIDER) and not rule.owners:
+        found.append(
+            f"Whoever may write in the tenant {rule.provider} can become an instance: name the owners."
+        )
     if rule.shadow is not None and rule.shadow.unsafe:
         found.append(f"{rule.shadow.target} gets copies of requests that change something.")
     if rule.cache is not None and rule.cache.scope == "public":
