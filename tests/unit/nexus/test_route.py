@@ -17,6 +17,7 @@ from tests.support.routing import (
     add_route,
     ask,
     enter,
+    forget_routing,
     header,
     leave,
     remove_route,
@@ -271,6 +272,21 @@ def test_the_next_request_follows_a_changed_rule(upstream: Upstream) -> None:
     assert ask("/things").json["path"] == "/v2/things"
     remove_route()
     assert ask("/things").status == 404
+
+
+def test_a_rule_that_other_code_has_written_stops_no_other_rule(upstream: Upstream) -> None:
+    # Given a rule with a field that this code does not have, and one that it cannot read at all
+    add_route("odd", service="odd")
+    add_route("broken", service="broken")
+    rows(
+        "UPDATE nexus.routes SET rule = rule || '{\"newer\": 1}' WHERE name = 'billing' RETURNING 1"
+    )
+    rows("UPDATE nexus.routes SET rule = '{\"service\": 7}' WHERE name = 'broken' RETURNING 1")
+    forget_routing()
+    # When / Then
+    assert ask("/things").status == 200
+    assert ask("/things", service="broken").status == 404
+    assert ask("/things", service="odd").status == 503
 
 
 def test_rules_are_followed_and_changed_without_redis(

@@ -218,7 +218,7 @@ class _Task:
     @classmethod
     def from_work(cls, work: Mapping[str, Any]) -> _Task:
         """Return the task that `to_work` described."""
-        rule = RouteRule.model_validate(work["rule"])
+        rule = RouteRule.model_validate(work["rule"], extra="ignore")
         sent, origin = work["request"], work["origin"]
         request = Request(
             sent["method"],

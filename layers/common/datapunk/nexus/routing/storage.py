@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from psycopg.types.json import Jsonb
+from pydantic import ValidationError
 
 from datapunk.database import Row, Transaction, load_queries
 from datapunk.errors import ConflictError, FieldError, ForbiddenError, NotFoundError
@@ -13,6 +14,7 @@ from datapunk.nexus.routing.paths import read_pattern
 from datapunk.nexus.routing.rules import Route, RouteRule, RouteVersion
 from datapunk.paging import Page, decode_cursor, encode_cursor
 from datapunk.preconditions import require_match
+from datapunk.telemetry import count, logger
 
 _SQL = Path(__file__).with_suffix(".sql")
 _LIST = "nexus.routes"
@@ -35,7 +37,7 @@ def list_routes(
     after = str(decode_cursor(_LIST, cursor, 1)[0]) if cursor else ""
     parameters = {"service": service, "after": after, "limit": limit + 1}
     rows = tx.all(load_queries(_SQL)["list"], parameters)
-    items = [Route.model_validate(row) for row in rows[:limit]]
+    items = [_route(row) for row in rows[:limit]]
     more = len(rows) > limit
     return Page(items=items, next_cursor=encode_cursor(_LIST, [items[-1].name]) if more else None)
 
@@ -50,7 +52,7 @@ def list_versions(
     rows = tx.all(load_queries(_SQL)["versions"], parameters)
     if not rows and cursor is None:
         raise _no_such_route()
-    items = [RouteVersion.model_validate(row) for row in rows[:limit]]
+    items = [RouteVersion.model_validate(row, extra="ignore") for row in rows[:limit]]
     more = len(rows) > limit
     return Page(
         items=items, next_cursor=encode_cursor(shape, [items[-1].version]) if more else None
@@ -66,7 +68,7 @@ def put_route(tx: Transaction, name: str, rule: RouteRule, *, if_match: str | No
     epoch = _advance(tx)
     _require(tx, name, if_match)
     _refuse_twins(tx, name, rule)
-    return Route.model_validate(_save(tx, name, rule, epoch))
+    return _route(_save(tx, name, rule, epoch))
 
 
 def delete_route(tx: Transaction, name: str, *, if_match: str | None = None) -> None:
@@ -86,14 +88,22 @@ def roll_back(tx: Transaction, name: str, version: int, *, if_match: str | None 
         raise _no_such_route("version")
     if row["rule"] is None:
         raise ConflictError(f"In version {version} the rule was deleted: delete it instead.")
-    rule = RouteRule.model_validate(row["rule"])
+    rule = RouteRule.model_validate(row["rule"], extra="ignore")
     _refuse_twins(tx, name, rule)
-    return Route.model_validate(_save(tx, name, rule, epoch))
+    return _route(_save(tx, name, rule, epoch))
 
 
 def read_rules(tx: Transaction) -> list[Route]:
     """Return all rules, in the platform's own name."""
-    return [Route.model_validate(row) for row in tx.all(load_queries(_SQL)["all"])]
+    found = []
+    for row in tx.all(load_queries(_SQL)["all"]):
+        try:
+            found.append(_route(row))
+        except ValidationError:
+            # Written by other code than this: the other rules go on to count.
+            count("route_rules_unreadable_total", service="nexus")
+            logger().exception("rule not understood", extra={"route": row["name"]})
+    return found
 
 
 def read_epoch(tx: Transaction) -> int:
@@ -117,9 +127,14 @@ def _save(tx: Transaction, name: str, rule: RouteRule | None, epoch: int) -> Row
     return row
 
 
+def _route(row: Row) -> Route:
+    """Return a stored rule; what another version of the code has written more into it does not count."""
+    return Route.model_validate(row, extra="ignore")
+
+
 def _find(tx: Transaction, name: str) -> Route | None:
     row = tx.one(load_queries(_SQL)["find"], {"name": name})
-    return Route.model_validate(row) if row and row["rule"] is not None else None
+    return _route(row) if row and row["rule"] is not None else None
 
 
 def _require(tx: Transaction, name: str, if_match: str | None) -> None:
@@ -132,8 +147,7 @@ def _require(tx: Transaction, name: str, if_match: str | None) -> None:
 
 def _refuse_twins(tx: Transaction, name: str, rule: RouteRule) -> None:
     shape = read_pattern(rule.path).shape
-    for row in tx.all(load_queries(_SQL)["all"]):
-        other = Route.model_validate(row)
+    for other in read_rules(tx):
         if other.name == name or other.rule.service != rule.service:
             continue
         both = sorted({*other.rule.methods} & {*rule.methods})
