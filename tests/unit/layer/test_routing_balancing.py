@@ -193,14 +193,16 @@ def _work(service: str, start: object, number: int, found: object) -> None:
     cache.forget()
     members = [Member("a", 5), Member("b", 3), Member("c", 2)]
     start.wait(60)  # type: ignore[attr-defined]
-    found.put(  # type: ignore[attr-defined]
-        Counter(_pick(service, members).instance for _ in range(number))
-    )
+    turns = Counter(_pick(service, members).instance for _ in range(number))
+    recovering = _pick(f"{service}-ill", members, lease=60)
+    found.put(turns + Counter({"probes": int(recovering.probe)}))  # type: ignore[attr-defined]
 
 
-def test_weights_hold_over_fifty_processes(environment: None) -> None:
-    # Given
+def test_weights_and_the_one_probe_hold_over_fifty_processes(environment: None) -> None:
+    # Given a service, and one of which an instance may be tried again
     service = f"service-{uuid.uuid4().hex[:8]}"
+    quick = Ejection(failures=1, base_seconds=0.001)
+    tell(Turn(f"{service}-ill", "a"), "failed", quick)
     context = multiprocessing.get_context("fork")
     start, found = context.Barrier(50), context.Queue()
     children = [context.Process(target=_work, args=(service, start, 200, found)) for _ in range(50)]
@@ -211,7 +213,7 @@ def test_weights_hold_over_fifty_processes(environment: None) -> None:
     for child in children:
         child.join(30)
     # Then the counts are exact, not only within 2 %
-    assert total == {"a": 5_000, "b": 3_000, "c": 2_000}
+    assert total == {"a": 5_000, "b": 3_000, "c": 2_000, "probes": 1}
 
 
 def _instances(*tags: str) -> list[Instance]:
