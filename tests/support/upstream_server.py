@@ -5,7 +5,7 @@
 Prints its port. Paths: `/status/503` answers so, `/slow/1.5` takes so long, `/bytes` is no text, anything
 else tells what has arrived. `/__control` sets what everything is answered with (`{"status": 503}`); nothing
 there makes it forget what has arrived, which `/__seen` tells. Ends when its standard input does, or after
-two minutes.
+half an hour.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 NAME = sys.argv[1] if len(sys.argv) > 1 else ""
-SECONDS = 120.0
+SECONDS = 1800.0
 SEEN: list[dict[str, Any]] = []
 CONTROL: dict[str, Any] = {}
 
