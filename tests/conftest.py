@@ -26,6 +26,7 @@ from moto import mock_aws
 
 from tests.support.answers import Answers, listening
 from tests.support.invoking import Invoker
+from tests.support.routing import forget_routing
 from tests.support.services import Broker, Instance
 
 # Examples share a database, and the machine may be busy: neither says anything about the code.
@@ -50,12 +51,13 @@ def forget_connections() -> None:
     calling.forget()
     registry.forget()
     reading.forget()
+    forget_routing()
 
 
 def forget_remembered(url: str) -> None:
     """Let nobody have sent a request, failed or registered, and nothing be cached: tests share tenants."""
     with redis.Redis.from_url(url) as server:
-        for kind in ("rate", "breaker", "bulkhead", "registry", "cache"):
+        for kind in ("rate", "breaker", "bulkhead", "registry", "cache", "route"):
             for key in server.scan_iter(f"{kind}:*", count=1000):
                 server.delete(key)
 

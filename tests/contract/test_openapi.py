@@ -30,7 +30,7 @@ from schemathesis.config import SchemathesisConfig
 from schemathesis.specs.openapi.checks import positive_data_acceptance, unsupported_method
 
 from infrastructure.documents.openapi import FILE
-from tests.e2e.clone import Clone
+from tests.e2e.clone import Clone, eventually
 from tests.e2e.web import Web
 from tests.support.workloads import new_csr
 
@@ -234,11 +234,11 @@ def test_what_ends_access_ends_its_own_only(platform: Clone, stage: Stage) -> No
         header = {"X-Api-Key": key["key"]}
         assert anyone.get("/v1/lake/datasets", **header).status == 200
         assert anyone.call("DELETE", f"/v1/nexus/api-keys/{key['id']}", **bearer).status == 204
-        assert anyone.get("/v1/lake/datasets", **header).status == 401
+        eventually(lambda header=header: anyone.get("/v1/lake/datasets", **header).status == 401)
     # When all of the user's sessions end
     for session in anyone.get("/v1/nexus/sessions", **bearer).json()["items"]:
         anyone.call("DELETE", f"/v1/nexus/sessions/{session['id']}", **bearer)
     # Then so does his token, and nobody else's
-    assert anyone.get("/v1/lake/datasets", **bearer).status == 401
+    eventually(lambda: anyone.get("/v1/lake/datasets", **bearer).status == 401)
     other = {"Authorization": f"Bearer {stage.tokens['all']}"}
     assert anyone.get("/v1/lake/datasets", **other).status == 200

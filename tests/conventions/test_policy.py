@@ -15,7 +15,12 @@ from infrastructure.policies.sources import DATA
 from tests.support.samples import EVENTS, PROJECT
 
 ACCESS: dict[str, Any] = json.loads(DATA.read_text())["access"]
-NOT_AN_OPERATION = {"event.read", "registry.change", "registry.read", "registry.write"}
+NOT_AN_OPERATION = {
+    "event.read",
+    *("registry.change", "registry.read", "registry.write"),
+    *("route.admin", "route.identity", "route.read", "route.write"),
+}
+"""Actions that are decided behind an operation's door, or on delivery."""
 TEMPLATE: dict[str, Any] = yaml_parse((PROJECT / "template.yaml").read_text())
 
 

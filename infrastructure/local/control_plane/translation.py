@@ -25,6 +25,8 @@ from infrastructure.local.control_plane.packages import (
 DECLARED_STATE = "DatapunkDeclaredState"
 """Metadata key that keeps a schedule's own state, see `_leave_firing_to_the_data_plane`."""
 
+_ANY = "x-amazon-apigateway-any-method"
+_METHODS = ("delete", "get", "head", "options", "patch", "post", "put")
 _SCHEDULES = ("AWS::Events::Rule", "AWS::Scheduler::Schedule")
 _NESTED = {"AWS::CloudFormation::Stack": "TemplateURL", "AWS::Serverless::Application": "Location"}
 
@@ -76,6 +78,7 @@ def translate(source: Path, parameters: Mapping[str, str]) -> Translation:
     artifacts = _point_to_packages(template, project)
     translated = _translate(template, parameters)
     _leave_firing_to_the_data_plane(translated)
+    _spell_out_any_method(translated)
     return Translation(translated, artifacts)
 
 
@@ -197,3 +200,13 @@ def _leave_firing_to_the_data_plane(template: dict[str, Any]) -> None:
             declared = properties.get("State", "ENABLED")
             resource.setdefault("Metadata", {})[DECLARED_STATE] = declared
             properties["State"] = "DISABLED"
+
+
+def _spell_out_any_method(template: dict[str, Any]) -> None:
+    """Give a path that takes any method each of them by name: the emulator makes no method of `ANY`."""
+    for _, api in resources_of_type(template, "AWS::ApiGateway::RestApi"):
+        for methods in api["Properties"].get("Body", {}).get("paths", {}).values():
+            every = methods.pop(_ANY, None)
+            if every is not None:
+                for method in _METHODS:
+                    methods.setdefault(method, copy.deepcopy(every))

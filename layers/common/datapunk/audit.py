@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
 
-from datapunk.commits import before_each_commit
+from datapunk.commits import before_each_commit, nothing_added
 from datapunk.context import current
 from datapunk.identity import Caller
 
@@ -129,12 +129,8 @@ def announce(detail: Detail | None = None) -> None:
         return
     entry = _entry(watch.action, watch.resource, "begun", detail or {}, watch.caller, watch.source)
     # This record is not an effect that asks for another one.
-    hook = before_each_commit.set(None)
-    try:
-        with transaction(watch.caller) as tx:
-            _append(tx, entry, only_after_effect=False)
-    finally:
-        before_each_commit.reset(hook)
+    with nothing_added(), transaction(watch.caller) as tx:
+        _append(tx, entry, only_after_effect=False)
     watch.begun = True
 
 

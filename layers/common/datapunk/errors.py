@@ -14,6 +14,7 @@ Raised low, by meaning; mapped once, at the edge, by class::
     ├── UnsupportedMediaTypeError 415  unsupported_media_type
     ├── InvalidInputError         422  invalid_input
     ├── TooManyRequestsError      429  too_many_requests   (retryable)
+    ├── BadGatewayError           502  bad_gateway
     ├── UnavailableError          503  unavailable         (retryable)
     │   ├── ContentionError       503  contention          (retryable)
     │   ├── CircuitOpenError      503  circuit_open        (retryable)
@@ -171,6 +172,14 @@ class TooManyRequestsError(DatapunkError):
     def __init__(self, detail: str | None = None, *, retry_after: int = 1) -> None:
         super().__init__(detail)
         self.retry_after = retry_after
+
+
+class BadGatewayError(DatapunkError):
+    """A service answered with what cannot be passed on."""
+
+    status = 502
+    code = "bad_gateway"
+    action = "Ask for less at once; if it persists, report the trace id to the service's owner."
 
 
 class UnavailableError(DatapunkError):

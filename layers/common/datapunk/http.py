@@ -149,6 +149,13 @@ class HttpFunction(APIGatewayRestResolver):
             self._declared[path] = declared_parameters(self, path)
         return self._declared[path]
 
+    @staticmethod
+    def _compile_regex(rule: str, base_regex: str = "") -> re.Pattern[str]:  # noqa: ARG004 -- the base's
+        """Let `<path+>` at the end of a rule take all that remains, as `{path+}` does in API Gateway."""
+        plain, greedy, _ = rule.partition("<path+>")
+        compiled: re.Pattern[str] = APIGatewayRestResolver._compile_regex(plain)  # noqa: SLF001
+        return re.compile(f"^{compiled.pattern[1:-3]}(?P<path>.+)$") if greedy else compiled
+
     def _convert_matches_into_route_keys(self, match: re.Match[str]) -> dict[str, str]:
         """Return the path's parameters decoded: the path is matched as the client wrote it."""
         return {name: unquote(value) for name, value in match.groupdict().items()}

@@ -1,7 +1,8 @@
-"""The cache client, the rate limit, breakers and the registry on a Redis cluster, as on AWS."""
+"""The cache client, rate limit, registry, breakers and router on a Redis cluster, as on AWS."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,6 +15,9 @@ from datapunk.identity import SYSTEM, Caller
 from datapunk.limits import check_rate
 from datapunk.mesh import breaker
 from datapunk.mesh.breaker import BreakerPolicy
+from datapunk.nexus.routing import balancing, epoch, speed
+from datapunk.nexus.routing.balancing import Member, Turn, pick, states, tell
+from datapunk.nexus.routing.rules import Ejection
 from datapunk.registry import PLATFORM, Kind, Registration, Status
 from datapunk.registry.store import key, sweep
 from datapunk.settings import settings
@@ -73,24 +77,6 @@ def test_exactly_the_quota_of_each_client_passes_wherever_its_key_is(
     assert passed == {caller: QUOTA - 1 if caller is callers[0] else QUOTA for caller in callers}
 
 
-def test_breakers_and_bulkheads_are_wherever_their_keys_are(cluster: RedisCluster) -> None:
-    # Given targets that are spread over the nodes
-    breaker.forget()
-    policy = BreakerPolicy(concurrency=2)
-    targets = [f"service-{number}" for number in range(12)]
-    # When
-    went = {target: [fail(target, policy) for _ in range(6)] for target in targets[:6]}
-    well = {target: [call(target, policy) for _ in range(6)] for target in targets[6:]}
-    # Then
-    assert set(map(tuple, went.values())) == {("failed",) * 5 + ("circuit_open",)}
-    assert set(map(tuple, well.values())) == {("ok",) * 6}
-    states = {state.target: state for state in breaker.states()}
-    assert {states[target].state for target in targets[:6]} == {"open"}
-    assert {(states[target].state, states[target].busy) for target in targets[6:]} == {
-        ("closed", 0)
-    }
-
-
 def test_each_tenants_registry_is_in_one_place_and_all_of_them_are_spread(
     cluster: RedisCluster,
 ) -> None:
@@ -116,4 +102,44 @@ def test_each_tenants_registry_is_in_one_place_and_all_of_them_are_spread(
             )
         )
         assert [item.service for item in registry.discover("lake", tenant=tenant)] == ["lake"]
-    assert sweep() == len(tenants)
+    assert sweep() == len(tenants) + 1
+
+
+def test_breakers_and_bulkheads_are_wherever_their_keys_are(cluster: RedisCluster) -> None:
+    # Given targets that are spread over the nodes
+    breaker.forget()
+    policy = BreakerPolicy(concurrency=2)
+    targets = [f"service-{number}" for number in range(12)]
+    # When
+    went = {target: [fail(target, policy) for _ in range(6)] for target in targets[:6]}
+    well = {target: [call(target, policy) for _ in range(6)] for target in targets[6:]}
+    # Then
+    assert set(map(tuple, went.values())) == {("failed",) * 5 + ("circuit_open",)}
+    assert set(map(tuple, well.values())) == {("ok",) * 6}
+    states = {state.target: state for state in breaker.states()}
+    assert {states[target].state for target in targets[:6]} == {"open"}
+    assert {(states[target].state, states[target].busy) for target in targets[6:]} == {
+        ("closed", 0)
+    }
+
+
+def test_turns_and_ejections_are_wherever_their_keys_are(cluster: RedisCluster) -> None:
+    # Given services that are spread over the nodes
+    members = [Member("a", 2), Member("b", 1)]
+    policy = Ejection(failures=1, base_seconds=60)
+    balancing.forget()
+    for number in range(8):
+        service = f"service-{number}"
+        # When
+        turns = [pick(service, "rule", members, repeatable=True, lease=5) for _ in range(6)]
+        tell(Turn(service, "a"), "failed", policy)
+        speed.note(service, "b", 0.01, failed=False)
+        # Then
+        assert Counter(turn.instance for turn in turns) == {"a": 4, "b": 2}
+        assert not any(turn.local for turn in turns)
+        assert pick(service, "rule", members, repeatable=True, lease=5).instance == "b"
+        assert states(service)["a"].ejections == 1
+        assert speed.speeds(service)["b"].answers == 1
+    epoch.announce(7)
+    epoch.announce(3)
+    assert epoch.announced() == 7
