@@ -10,11 +10,11 @@ import hashlib
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, Field
 
-from datapunk.audit import canonical, timestamp
+from datapunk.audit import Outcome, canonical, timestamp
 from datapunk.context import remaining_seconds
 from datapunk.database import Row, Transaction, load_queries
 from datapunk.paging import Page, decode_cursor, encode_cursor
@@ -38,7 +38,7 @@ class AuditRecord(BaseModel):
     actors: list[str]
     action: str
     resource: str
-    outcome: Literal["done", "denied", "failed"]
+    outcome: Outcome
     detail: dict[str, Any]
     source: str
     trace_id: str
