@@ -18,7 +18,7 @@ from samtranslator.yaml_helper import yaml_parse
 
 from infrastructure.documents.flags import build_schema
 from tests.support.rules import OFF, ON, boolean, other, rule
-from tests.support.samples import FUNCTIONS, PROJECT, operations
+from tests.support.samples import FUNCTIONS, PROJECT, handler_file, operations
 
 LAYER = PROJECT / "layers" / "common"
 POLICY = {"Fn::If": ["HostsFlags", {"Ref": "FlagReadPolicy"}, {"Ref": "AWS::NoValue"}]}
@@ -59,7 +59,7 @@ def _reaches(start: Path) -> set[str]:
 
 
 def _asks(operation: str) -> bool:
-    return ASKING in _reaches(FUNCTIONS / f"{operation.replace('.', '/')}.py")
+    return ASKING in _reaches(handler_file(operation))
 
 
 def test_some_operation_asks_and_most_do_not() -> None:

@@ -29,7 +29,7 @@ def invoke(name: str, payload: bytes, seconds: float) -> bytes:
     Raises FunctionFailedError when it fails, DeadlineExceededError when it takes longer than `seconds`,
     UnavailableError when it cannot be run.
     """
-    answer = _sent(_client(max(1, round(seconds))), name, payload, "RequestResponse")
+    answer = _sent(max(1, round(seconds)), name, payload, "RequestResponse")
     content: bytes = answer["Payload"].read()
     if "FunctionError" in answer:
         raise FunctionFailedError(name)
@@ -41,7 +41,7 @@ def invoke_later(name: str, payload: bytes) -> None:
 
     Raises UnavailableError when Lambda does not take the event.
     """
-    _sent(_client(round(LATER_SECONDS)), name, payload, "Event")
+    _sent(round(LATER_SECONDS), name, payload, "Event")
 
 
 def sibling(operation: str) -> str:
@@ -76,11 +76,11 @@ def _client(seconds: int) -> Any:
     )
 
 
-def _sent(client: Any, name: str, payload: bytes, kind: str) -> Any:
+def _sent(seconds: int, name: str, payload: bytes, kind: str) -> Any:
     from botocore.exceptions import BotoCoreError, ClientError, ReadTimeoutError
 
     try:
-        return client.invoke(FunctionName=name, InvocationType=kind, Payload=payload)
+        return _client(seconds).invoke(FunctionName=name, InvocationType=kind, Payload=payload)
     except ReadTimeoutError as error:
         raise DeadlineExceededError(f"{name} did not answer in time.") from error
     except ClientError as error:

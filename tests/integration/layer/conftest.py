@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from datapunk.cache.namespaces import NAMESPACES
+from datapunk.telemetry import logger
 
 from tests.conftest import forget_connections, forget_remembered
 from tests.support.notes import NOTES, TABLE
@@ -71,3 +73,13 @@ def _add_notes(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with psycopg.connect(database, autocommit=True) as connection:
         connection.execute(TABLE)
     monkeypatch.setitem(NAMESPACES, NOTES.name, NOTES)
+
+
+@pytest.fixture
+def lines() -> Iterator[io.StringIO]:
+    """Return where the logger writes."""
+    stream = io.StringIO()
+    handler = logger().handlers[0]
+    before = handler.setStream(stream)  # type: ignore[attr-defined]
+    yield stream
+    handler.setStream(before)  # type: ignore[attr-defined]

@@ -31,8 +31,15 @@ SECRETS = {
     "refresh_token": "planted-refresh-31f0",
     "code": "planted-code-8e21",
     "code_verifier": "planted-verifier-" + "a" * 43,
+    "registration_secret": "planted-registration-4b",
+    "id_token_hint": "eyJhbGciOiJSUzI1NiJ9.cGxhbnRlZC1pZA.cGxhbnRlZC1pZC1zaWc",
+    "subject_token": "planted-subject-token-6a",
+    "token": "planted-token-c0",
+    "csr": "-----BEGIN PRIVATE KEY-----\nplanted/private/key/2f==\n-----END PRIVATE KEY-----",
 }
-MEMBERS = ("password", "client_secret", "refresh_token", "code", "code_verifier")
+MEMBERS = tuple(SECRETS)[4:]
+PRIVATE_KEY = "planted/private/key/2f"
+"""What a log line has of the key: in JSON its line breaks are others."""
 CALLER = {
     "principalId": "user:3f6c1a52-8d0e-4b7a-9c11-5e2d7f40a6b8",
     "tenant": "public",
@@ -41,16 +48,6 @@ CALLER = {
     "actors": "",
 }
 FORM = "application/x-www-form-urlencoded"
-
-
-@pytest.fixture
-def lines() -> Iterator[io.StringIO]:
-    """Return where the logger writes."""
-    stream = io.StringIO()
-    handler = logger().handlers[0]
-    before = handler.setStream(stream)  # type: ignore[attr-defined]
-    yield stream
-    handler.setStream(before)  # type: ignore[attr-defined]
 
 
 def _headers(event: dict[str, Any]) -> None:
@@ -77,6 +74,7 @@ def _bodies(event: dict[str, Any]) -> Iterator[str]:
         sample = {}
     if isinstance(sample, dict):
         yield json.dumps({**sample, **planted})
+        yield from (json.dumps({**sample, name: SECRETS[name]}) for name in MEMBERS)
     yield json.dumps([planted])
     yield json.dumps(planted)[:-5]
 
@@ -87,6 +85,8 @@ def _requests(operation: str) -> Iterator[dict[str, Any]]:
     yield sample
     if "httpMethod" not in sample:
         yield {**sample, **{name: SECRETS[name] for name in MEMBERS}}
+        # Each alone too: among unknown members the one that is known gets nowhere.
+        yield from ({**sample, name: SECRETS[name]} for name in MEMBERS)
         return
     query: dict[str, str] = {
         "access_token": SECRETS["jwt"],
@@ -118,7 +118,7 @@ def _run(operation: str) -> list[dict[str, Any]]:
 
 
 def _leaks(written: str, *more: str) -> list[str]:
-    planted = [*SECRETS.values(), JWT_PARTS[1], JWT_PARTS[2], *more]
+    planted = [*SECRETS.values(), JWT_PARTS[1], JWT_PARTS[2], PRIVATE_KEY, *more]
     return [secret for secret in planted if secret in written]
 
 

@@ -27,8 +27,7 @@ from tests.support.lambda_context import LambdaContext
 from tests.support.logs import logged
 
 EDITOR = {"principalId": "user:ada", "tenant": "acme", "roles": "editor", "scopes": "read write"}
-ALONE = Guard(limited=False, mutates=False)
-"""No limit and no record: these tests have neither Redis nor a database."""
+ALONE = Guard(limited=False, mutates=False)  # neither Redis nor a database is here
 SECRET = "the text of an unforeseen error"
 
 

@@ -7,8 +7,10 @@ import datetime as dt
 import hashlib
 import hmac
 import json
+import threading
 import time
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -266,6 +268,39 @@ def test_a_key_that_the_token_brings_along_is_not_looked_at(name: str) -> None:
         token = jwt.encode(claims(), mine, "RS256", {"typ": "at+jwt", "kid": named, name: brought})
         # When / Then
         assert refused(token)
+
+
+@pytest.mark.parametrize("name", ["jku", "x5u"])
+def test_nobody_is_asked_for_the_key_that_a_token_names(name: str) -> None:
+    # Given a token by the attacker's key, and his server, which would give that key away
+    mine = rsa.generate_private_key(65537, 2048)
+    jwk = jwt.algorithms.RSAAlgorithm.to_jwk(mine.public_key(), as_dict=True)
+    document = json.dumps({"keys": [{**jwk, "kid": "mine", "use": "sig", "alg": "RS256"}]}).encode()
+    asked: list[str] = []
+
+    class KeySet(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(document)))
+            self.end_headers()
+            self.wfile.write(document)
+
+        def log_message(self, *_: Any) -> None:
+            """Say nothing."""
+
+    with HTTPServer(("127.0.0.1", 0), KeySet) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            url = f"http://127.0.0.1:{server.server_port}/keys"
+            token = jwt.encode(claims(), mine, "RS256", {"typ": "at+jwt", "kid": "mine", name: url})
+            # When / Then
+            assert refused(token)
+        finally:
+            server.shutdown()
+            thread.join()
+    assert asked == []
 
 
 def test_an_id_token_is_no_access_token() -> None:

@@ -90,7 +90,9 @@ def test_a_sign_in_that_is_too_long_ago_is_done_again() -> None:
     assert "code" in answered(ask(client, cookie, max_age="60"))
     assert "/v1/nexus/sign-in" in ask(client, cookie, max_age="0").headers["location"]
     assert "/v1/nexus/sign-in" in ask(client, cookie, prompt="login").headers["location"]
-    assert answered(ask(client, cookie, max_age="-1"))["error"] == "invalid_request"
+    for nonsense in ("-1", "1.5", "9" * 5000):
+        answer = ask(client, cookie, max_age=nonsense)
+        assert answered(answer)["error"] == "invalid_request", nonsense[:9]
 
 
 @pytest.mark.parametrize(

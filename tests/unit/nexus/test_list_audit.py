@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from datapunk.audit import Outcome, record_alone
@@ -53,6 +53,22 @@ def test_records_are_filtered(
     answer = invoke("nexus.list_audit", tenant=tenant, query=query, **AUDITOR)
     # Then
     assert [item["sequence"] for item in answer.json["items"]] == sequences
+
+
+@pytest.mark.parametrize("outcome", get_args(Outcome))
+def test_a_record_of_every_outcome_is_shown(
+    invoke: Invoker, database: str, outcome: Outcome
+) -> None:
+    # Given
+    record_alone("lake.action", "things", outcome, caller=Caller("user:1", "acme"))
+    # When
+    answers = [
+        invoke("nexus.list_audit", tenant="acme", query=query, **AUDITOR)
+        for query in ({}, {"outcome": outcome, "action": "lake.action"})
+    ]
+    # Then
+    assert [answer.status for answer in answers] == [200, 200]
+    assert answers[1].json["items"][0]["outcome"] == outcome
 
 
 def test_a_tenant_reads_its_own_records_only(invoke: Invoker, tenant: str) -> None:

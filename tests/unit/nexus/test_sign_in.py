@@ -186,6 +186,45 @@ def test_who_signs_in_may_err_again() -> None:
         assert browser.sign_in("ann@example.com", PASSWORD).status == 303
 
 
+def test_guessing_from_elsewhere_does_not_keep_a_user_out() -> None:
+    # Given Ann, who has signed in from where she is
+    add_user(password=PASSWORD)
+    browser = Browser()
+    assert browser.sign_in("ann@example.com", PASSWORD).status == 303
+    # When many others guess at her account until nobody from elsewhere may any more
+    for number in range(attempts.PER_ACCOUNT):
+        attempts.count_attempt("ann@example.com", f"198.51.100.{number}")
+    with pytest.raises(TooManyRequestsError):
+        attempts.count_attempt("ann@example.com", "203.0.113.1")
+    # Then she signs in, and their window does not begin anew by that
+    assert browser.sign_in("Ann@example.com", PASSWORD).status == 303
+    with pytest.raises(TooManyRequestsError):
+        attempts.count_attempt("ann@example.com", "203.0.113.2")
+
+
+def test_guessing_where_a_user_signs_in_ends_after_ten_attempts_too() -> None:
+    # Given
+    add_user(password=PASSWORD)
+    browser = Browser()
+    browser.sign_in("ann@example.com", PASSWORD)
+    # When
+    statuses = [
+        browser.sign_in("ann@example.com", "guess").status for _ in range(attempts.PER_ACCOUNT + 1)
+    ]
+    # Then
+    assert statuses == [401] * attempts.PER_ACCOUNT + [429]
+
+
+def test_a_network_of_ipv6_is_one_address() -> None:
+    # Given a sender who has a whole network, as everybody with IPv6 has
+    for number in range(attempts.PER_ADDRESS):
+        attempts.count_attempt(f"user{number}@example.com", f"2001:db8::{number:x}")
+    # When / Then
+    with pytest.raises(TooManyRequestsError):
+        attempts.count_attempt("next@example.com", "2001:db8::ffff:1")
+    attempts.count_attempt("next@example.com", "2001:db8:0:1::1")
+
+
 def test_an_address_cannot_try_one_password_everywhere() -> None:
     # Given
     for number in range(attempts.PER_ADDRESS):

@@ -1,1 +1,1 @@
-"""What OAuth's endpoints have in common: their errors, and how those are answered."""
+"""What both sides of OAuth have in common: errors and how they are answered, and the proof of PKCE."""

@@ -8,7 +8,6 @@ can have its code sent there (mix-up).
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import hmac
 import secrets
@@ -23,6 +22,7 @@ from datapunk.errors import ForbiddenError, MalformedRequestError, Unauthenticat
 from datapunk.nexus.federation import github, oidc
 from datapunk.nexus.federation.identity import ProvidedIdentity
 from datapunk.nexus.federation.providers import Provider
+from datapunk.oauth.pkce import challenge_of
 
 COOKIE = "sign-in"
 SECONDS = 600
@@ -49,7 +49,7 @@ def begin(provider: Provider, return_to: str) -> Begun:
         "redirect_uri": provider.redirect_uri,
         "scope": provider.scope,
         "state": state,
-        "code_challenge": _challenge(verifier),
+        "code_challenge": challenge_of(verifier),
         "code_challenge_method": "S256",
     }
     if provider.dialect == "github":
@@ -108,12 +108,6 @@ def _check_issuer(provider: Provider, named: str | None) -> None:
         return
     if named != provider.issuer:
         raise ForbiddenError("The answer came from another provider than the one asked.")
-
-
-def _challenge(verifier: str) -> str:
-    """Return the S256 challenge of a verifier (RFC 7636, 4.2)."""
-    digest = hashlib.sha256(verifier.encode()).digest()
-    return base64.urlsafe_b64encode(digest).decode().rstrip("=")
 
 
 def _key(state: str) -> str:

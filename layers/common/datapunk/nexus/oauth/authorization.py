@@ -21,6 +21,7 @@ from datapunk.settings import settings
 AUTHORIZE_PATH = "/v1/nexus/oauth/authorize"
 SIGN_IN_PATH = "/v1/nexus/sign-in"
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}\Z")
+_SECONDS = re.compile(r"[0-9]{1,10}\Z")
 _LOOPBACK = ("127.0.0.1", "::1")
 _MAX_TEXT = 2048
 _MAX_RETURN = 4096
@@ -156,6 +157,6 @@ def _too_old(parameters: Mapping[str, str], started_at: float) -> bool:
     given = parameters.get("max_age")
     if given is None:
         return False
-    if not given.isascii() or not given.isdigit():
+    if not _SECONDS.match(given):
         raise OAuthError("invalid_request", "max_age is not a number of seconds.")
     return time.time() - started_at > int(given)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import hmac
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -39,6 +37,7 @@ from datapunk.nexus.sessions import is_live
 from datapunk.nexus.tokens import IssuedToken, issue_access_token
 from datapunk.nexus.users import find_caller
 from datapunk.oauth.errors import OAuthError
+from datapunk.oauth.pkce import challenge_of
 
 _VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}\Z")
 Parameters = Mapping[str, str]
@@ -123,9 +122,8 @@ def _proves(verifier: str, challenge: str) -> bool:
     """Tell whether the verifier is the one whose digest was the challenge (RFC 7636, 4.6)."""
     if not _VERIFIER.match(verifier):
         return False
-    digest = hashlib.sha256(verifier.encode()).digest()
     return hmac.compare_digest(
-        base64.urlsafe_b64encode(digest).rstrip(b"="), challenge.encode("ascii", "replace")
+        challenge_of(verifier).encode(), challenge.encode("ascii", "replace")
     )
 
 
