@@ -15,7 +15,7 @@ app, handler = http_function("nexus.get_consul_status", guard=Guard(limited=Fals
 
 
 @app.get("/v1/nexus/consul/v1/status/<what>", tags=["nexus"])
-def get_consul_status(what: Literal["leader", "peers"]) -> Response[str]:
+def get_consul_status(what: Literal["leader", "peers"]) -> Response[str | list[str]]:
     """Return the leader, or the peers; none while the registry cannot be reached."""
     try:
         check_cache()

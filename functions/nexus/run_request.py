@@ -5,6 +5,7 @@ from uuid import UUID
 
 from datapunk.deployment import operator_function
 from datapunk.nexus.routing.router import run_accepted, run_shadow
+from datapunk.telemetry import logger
 from pydantic import BaseModel
 
 
@@ -25,7 +26,10 @@ class Done(BaseModel):
 def handler(wanted: Work) -> Done:
     """Send it; the answer to a request is kept for its sender, that to a copy is dropped."""
     if wanted.request is not None:
-        return Done(outcome=run_accepted(wanted.request))
-    if wanted.shadow is not None:
-        return Done(outcome=run_shadow(wanted.shadow))
-    return Done(outcome="nothing")
+        done = Done(outcome=run_accepted(wanted.request))
+    elif wanted.shadow is not None:
+        done = Done(outcome=run_shadow(wanted.shadow))
+    else:
+        done = Done(outcome="nothing")
+    logger().info("run", extra={"outcome": done.outcome})
+    return done

@@ -76,6 +76,7 @@ def _service(operation: str, routes: list[Route]) -> dict[str, Any]:
                 "name": route.name,
                 "methods": [route.method],
                 "paths": [f"~{route.pattern}$"],
+                "regex_priority": route.weight,
                 "strip_path": False,
                 "preserve_host": True,
                 "protocols": ["http", "https"],

@@ -10,6 +10,8 @@ from typing import Any
 
 from infrastructure.documents.operations import PROJECT
 
+METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
+_ANY = "ANY"
 _PARAMETER = re.compile(r"\{(\w+)(\+?)\}")
 
 
@@ -29,6 +31,11 @@ class Route:
         return f"{self.operation}-{self.method.lower()}-{words}"
 
     @property
+    def weight(self) -> int:
+        """How many characters of the path are given: of two paths that fit, the heavier is meant."""
+        return len(_PARAMETER.sub("", self.path))
+
+    @property
     def is_fixed(self) -> bool:
         """Whether the path has no parameters."""
         return "{" not in self.path
@@ -45,8 +52,10 @@ class Route:
 
 @cache
 def read_routes() -> tuple[Route, ...]:
-    """Return every route; fixed paths first, as a gateway matches them."""
-    order = sorted(_routes(), key=lambda route: (not route.is_fixed, route.path, route.method))
+    """Return every route; fixed paths first and then the more precise ones, as a gateway matches them."""
+    order = sorted(
+        _routes(), key=lambda route: (not route.is_fixed, -route.weight, route.path, route.method)
+    )
     return tuple(order)
 
 
@@ -59,9 +68,11 @@ def _routes() -> Iterator[Route]:
         if resource["Type"] != "AWS::Serverless::Function":
             continue
         properties = resource["Properties"]
-        operation = properties["Handler"].removesuffix(".handler")
+        operation = properties["Handler"].removesuffix(".handler").removesuffix(".app")
+        seconds = properties.get("Timeout", shared)
         for event in properties.get("Events", {}).values():
             if event["Type"] == "Api":
                 route = event["Properties"]
                 method = route["Method"].upper()
-                yield Route(route["Path"], method, operation, properties.get("Timeout", shared))
+                for each in METHODS if method == _ANY else (method,):
+                    yield Route(route["Path"], each, operation, seconds)

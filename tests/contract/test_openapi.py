@@ -45,6 +45,7 @@ NEEDS = re.compile(r"Needs the scope `(\w+)`")
 UNSCOPED = {
     *("nexus.end_session_by_id", "nexus.get_user", "nexus.get_userinfo", "nexus.issue_api_key"),
     *("nexus.list_api_keys", "nexus.list_sessions", "nexus.revoke_api_key"),
+    *("nexus.get_request", "nexus.route"),
     "nexus.rotate_api_key",
 }
 """Closed operations about oneself: any token is wide enough."""
@@ -54,6 +55,10 @@ CHOOSY = {
     *("nexus.introspect_token", "nexus.issue_certificate", "nexus.issue_token"),
     *("nexus.revoke_role", "nexus.revoke_token", "nexus.rotate_api_key", "nexus.delete_rate_limit"),
     *("nexus.get_rate_limit", "lake.insert_records", "stream.publish_event"),
+    *("nexus.get_route", "nexus.sign_in.post"),
+    *("nexus.get_request", "nexus.delete_route", "nexus.roll_back_route", "nexus.invalidate_cache"),
+    *(f"nexus.route.{method}" for method in ("get", "head", "options", "put", "post", "patch")),
+    "nexus.route.delete",
 }
 """Operations that need more than chance to do their work; their own tests have them do it."""
 LIMIT = """
@@ -117,6 +122,7 @@ def _existing(admin: Web, anyone: Web, demo: str) -> dict[str, str]:
     }
     certificate = anyone.post("/v1/nexus/certificates", asked).json()
     sessions = anyone.get("/v1/nexus/sessions", Authorization=demo).json()
+    assert admin.call("PUT", "/v1/nexus/routes/fuzzed", {"service": "routed"}).status == 200
     return {
         "dataset": "fuzzed",
         "user": user["id"],
@@ -126,6 +132,7 @@ def _existing(admin: Web, anyone: Web, demo: str) -> dict[str, str]:
         "serial": certificate["serial"],
         "session": sessions["items"][0]["id"],
         "role": "viewer",
+        "route": "fuzzed",
         "tenant": "fuzzed",
         "operations": "lake.get_dataset",
         "probe": "ready",

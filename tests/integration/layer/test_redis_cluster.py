@@ -102,7 +102,7 @@ def test_each_tenants_registry_is_in_one_place_and_all_of_them_are_spread(
             )
         )
         assert [item.service for item in registry.discover("lake", tenant=tenant)] == ["lake"]
-    assert sweep() == len(tenants) + 1
+    assert sweep() == len(tenants)
 
 
 def test_breakers_and_bulkheads_are_wherever_their_keys_are(cluster: RedisCluster) -> None:

@@ -23,6 +23,7 @@ from datapunk.database import transaction
 from datapunk.database.connection import acquire
 from datapunk.identity import SYSTEM
 from datapunk.nexus.oauth.clients import ClientRegistration, register_client
+from datapunk.nexus.routing.requests import accept
 from datapunk.nexus.sessions import start_session
 from datapunk.nexus.users import UserAccount
 
@@ -47,7 +48,7 @@ SHOWN = {
     "nexus.list_audit",
 }
 """Operations in which acme's own administrator finds the marker."""
-NAMED = ("user", "key", "session", "serial", "dataset")
+NAMED = ("user", "key", "session", "serial", "dataset", "request")
 """Path parameters that name something which is there, and which others must not find."""
 LOOKALIKES: list[dict[str, Any]] = [
     {"tenant": "acme"},
@@ -143,6 +144,7 @@ def scene(database: str, instance: Instance, invoke: Invoker) -> Scene:
             " VALUES ('1', '/acme', 'acme.noted', 'notes', now(), %s)",
             (json.dumps({"note": MARK}),),
         )
+    accepted = accept(owner.caller, {}, needs="route.read", seconds=30, repeatable=True)
     named = {
         "dataset": "notes",
         "user": str(owner.id),
@@ -157,6 +159,10 @@ def scene(database: str, instance: Instance, invoke: Invoker) -> Scene:
         "client": f"user:{owner.id}",
         "provider": "google",
         "probe": "live",
+        "route": "notes",
+        "request": str(accepted.id),
+        "path": "things",
+        "what": "leader",
     }
     above = with_path(instance.superuser_url, urlsplit(database).path.lstrip("/"))
     return Scene(owner, attacker, named, above)

@@ -40,15 +40,16 @@ def test_a_sample_is_led_to_its_operation_and_no_other(operation: str) -> None:
     # Given
     sample = load_sample(operation)
     # When
-    found = {
-        service["name"]
+    fitting = [
+        (route["regex_priority"], service["name"])
         for service in build_kong(read_routes(), GATEWAYS)["services"]
         for route in service["routes"]
         if sample["httpMethod"] in route["methods"]
         and re.match(route["paths"][0].removeprefix("~"), sample["path"])
-    }
+    ]
     # Then
-    assert found == {operation}
+    first = max(priority for priority, _ in fitting)
+    assert [name for priority, name in fitting if priority == first] == [operation]
 
 
 def test_the_command_prints_yaml() -> None:

@@ -134,6 +134,7 @@ KEYSPACES: tuple[Keyspace, ...] = (
     Keyspace("sessions:*", "nexus", "the sessions of a user", 86_400),
     Keyspace("sign-in:account:*", "nexus", "attempts to sign in, by account", 900),
     Keyspace("sign-in:address:*", "nexus", "attempts to sign in, by network address", 900),
+    Keyspace("sign-in:familiar:*", "nexus", "a place where a user has signed in before", 2_592_000),
     Keyspace("sign-in:state:*", "nexus", "a sign-in elsewhere that is on its way", 600),
 )
 """Every use of Redis. A key that fits none of these, or has no time to live, is a mistake."""

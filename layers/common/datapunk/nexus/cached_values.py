@@ -25,7 +25,9 @@ class Invalidation(BaseModel):
         Field(max_length=512, description="One value; without it, all of the namespace."),
     ] = None
     everywhere: bool = Field(
-        default=False, description="All values of every tenant; only the platform's administrators."
+        default=False,
+        strict=True,
+        description="All values of every tenant; only the platform's administrators.",
     )
     cause: str = Field(
         default="nexus.invalidate_cache", max_length=200, description="What subscribers are told."

@@ -132,7 +132,10 @@ def test_queues_and_schedules_are_there(catalog: Catalog) -> None:
     assert {
         name.removeprefix(f"{STACK}-"): item.expression for name, item in schedules.items()
     } == {
+        "lake-warm_cache": "rate(1 minute)",
         "nexus-expire_audit": "rate(1 day)",
+        "nexus-repair_cache": "rate(1 minute)",
+        "nexus-sweep_requests": "rate(1 minute)",
         "nexus-rotate_authority": "rate(1 day)",
         "nexus-probe_targets": "rate(1 minute)",
         "nexus-register_services": "rate(1 minute)",

@@ -84,7 +84,8 @@ QueryName = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # Strict: 1 is no flag, and "5" is no number.
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class RequestChanges(_Part):
@@ -188,9 +189,9 @@ class RouteRule(_Part):
     target: ServiceName | None = Field(
         default=None, description="The registered service; by default it is called as in the path."
     )
-    needs: Literal["identity", "read", "write", "admin"] | None = Field(
-        default=None,
-        description="What a caller must be allowed; by default `read` to read, and `write` for the rest.",
+    needs: Literal["method", "identity", "read", "write", "admin"] = Field(
+        default="method",
+        description="What a caller must be allowed; `method` is `read` to read, `write` for the rest.",
     )
     timeout: Literal["default", "streaming", "ai", "training"] = Field(
         default="default", description="Class: 30, 5, 10 or 20 s."
@@ -268,7 +269,9 @@ class RouteRule(_Part):
 
     def permission(self, method: str) -> str:
         """Return the action of the policy that a request with `method` needs."""
-        return f"route.{self.needs or ('read' if method in READING else 'write')}"
+        if self.needs != "method":
+            return f"route.{self.needs}"
+        return "route.read" if method in READING else "route.write"
 
 
 class Route(BaseModel):
