@@ -1,0 +1,146 @@
+"""PostgREST's errors: a code, a message, details and a hint (docs.postgrest.org, Errors)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from aws_lambda_powertools.event_handler import Response
+
+from datapunk.context import current
+from datapunk.errors import (
+    ConflictError,
+    DatapunkError,
+    DeadlineExceededError,
+    ForbiddenError,
+    InvalidInputError,
+    MalformedRequestError,
+    NotFoundError,
+    UnauthenticatedError,
+    UnavailableError,
+    UnsupportedMediaTypeError,
+)
+from datapunk.problems import problem_headers
+from datapunk.telemetry import count, logger
+
+JSON = "application/json"
+_SERVER_ERROR = 500
+_SHOWN = 100
+_CODES: dict[type[DatapunkError], str] = {
+    UnauthenticatedError: "PGRST301",
+    ForbiddenError: "42501",
+    NotFoundError: "PGRST205",
+    UnsupportedMediaTypeError: "PGRST102",
+    MalformedRequestError: "PGRST102",
+    ConflictError: "23505",
+    UnavailableError: "PGRST001",
+    DeadlineExceededError: "57014",
+}
+"""PostgREST's code, or PostgreSQL's, of what the rest of the platform raises."""
+_RULES = {
+    "unique": "23505",
+    "missing": "23502",
+    "notnullviolation": "23502",
+    "foreignkeyviolation": "23503",
+    "checkviolation": "23514",
+}
+"""PostgreSQL's code of a rule that a row breaks."""
+_INVALID_TEXT = "22P02"
+_CONFLICTS = frozenset({"23503", "23505"})
+
+
+class RestError(Exception):
+    """A request was refused in PostgREST's words."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        details: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        self.status = status
+        self.code = code
+        self.message = message
+        self.details = details
+        self.hint = hint
+        super().__init__(f"{code}: {message}")
+
+    def as_dict(self) -> dict[str, str | None]:
+        """Return the members of the answer."""
+        return {
+            "code": self.code,
+            "message": self.message,
+            "details": self.details,
+            "hint": self.hint,
+        }
+
+
+def syntax_error(what: str, text: str, place: int, expected: str) -> RestError:
+    """Return the error of a parameter that cannot be read."""
+    return RestError(
+        400,
+        "PGRST100",
+        f'"failed to parse {what} ({_shown(text)})" (line 1, column {place + 1})',
+        f"expecting {expected}",
+    )
+
+
+def not_supported(message: str, hint: str | None = None) -> RestError:
+    """Return the error of a request that is PostgREST's, but not known here."""
+    return RestError(400, "PGRST127", "Feature not implemented", message, hint)
+
+
+def unknown_column(dataset: str, name: str) -> RestError:
+    """Return the error of a query that names a column there is not."""
+    return RestError(400, "42703", f"column {dataset}.{_shown(name)} does not exist")
+
+
+def unfit_value(name: str, problem: str) -> RestError:
+    """Return the error of a value that its column's type cannot hold."""
+    return RestError(400, _INVALID_TEXT, f"invalid value for {_shown(name)}: {problem}")
+
+
+def unfit_operator(problem: str) -> RestError:
+    """Return the error of an operator that the type does not have."""
+    return RestError(400, "42883", f"operator does not exist: {problem}")
+
+
+def _shown(text: str) -> str:
+    """Return what of a caller's text is repeated to him."""
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
+def in_rest(error: DatapunkError) -> RestError:
+    """Return an error of the platform in PostgREST's words; what to do about it becomes the hint."""
+    code = next((code for cls, code in _CODES.items() if isinstance(error, cls)), "PGRSTX00")
+    status = error.status
+    details = "; ".join(f"{item.field}: {item.message}" for item in error.errors) or None
+    if isinstance(error, InvalidInputError):
+        rule = error.errors[0].code if error.errors else ""
+        code = _RULES.get(rule, _INVALID_TEXT)
+        status = 409 if code in _CONFLICTS else 400
+    return RestError(status, code, error.detail, details, error.action)
+
+
+def error_body(error: DatapunkError) -> tuple[str, Mapping[str, Any]]:
+    """Return media type and body for an error that is answered before a handler looks at a request."""
+    return JSON, in_rest(error).as_dict()
+
+
+def answer_error(raised: RestError | DatapunkError) -> Response[str]:
+    """Return the answer to a request that was refused."""
+    headers: dict[str, str | list[str]] = {}
+    error = raised if isinstance(raised, RestError) else in_rest(raised)
+    if isinstance(raised, DatapunkError):
+        headers.update(problem_headers(raised))
+    if error.status >= _SERVER_ERROR:
+        logger().exception("request failed", extra={"code": error.code})
+    work = current()
+    if work is not None:
+        count("error_rate_total", service=work.service, error_type=error.code)
+    return Response(
+        error.status, JSON, body=orjson.dumps(error.as_dict()).decode(), headers=headers
+    )
