@@ -24,7 +24,7 @@ def insert_records(dataset: Annotated[str, Path(pattern=IDENTIFIER)]) -> Respons
     """Insert all rows of the body or none; emits `lake.records.inserted`."""
     body = app.body()
     with transaction() as tx:
-        target = find_dataset(tx, dataset)
+        target = find_dataset(tx, dataset, hold=True)
         parsed = parse_body(body.media_type, body.charset, body.content, target.columns)
         receipt = insert(tx, target, parsed)
     relay_now()

@@ -25,6 +25,7 @@ def dataset(*, key: tuple[str, ...] = ()) -> Dataset:
     ]
     return Dataset(
         name="d",
+        tenant="public",
         description="",
         version=1,
         columns=columns,

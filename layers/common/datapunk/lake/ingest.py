@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from psycopg import sql
+from psycopg.errors import ForeignKeyViolation
 from pydantic import BaseModel
 
 from datapunk.database import Transaction
@@ -59,12 +60,30 @@ def _copy(tx: Transaction, dataset: Dataset, parsed: Parsed) -> int:
                     rows += chunk.count
             written = tx.copied
     except (InvalidInputError, ConflictError) as error:
-        raise _located(error) from error
+        raise _unreferenced(error, dataset) or _located(error) from error
     if written != rows:
         raise InvalidInputError(
             "The database read another number of rows than the body has: nothing was stored."
         )
     return rows
+
+
+def _unreferenced(
+    error: InvalidInputError | ConflictError, dataset: Dataset
+) -> InvalidInputError | None:
+    """Return the error that names the reference which led nowhere, None where none did."""
+    cause = error.__cause__
+    if not isinstance(cause, ForeignKeyViolation):
+        return None
+    name = cause.diag.constraint_name
+    link = next((link for link in dataset.references if link.name == name), None)
+    if link is None:
+        return None
+    message = f"a value names no row of {link.dataset}"
+    return InvalidInputError(
+        f"Not valid: {', '.join(link.columns)}: {message}.",
+        errors=[FieldError(column, message, "reference") for column in link.columns],
+    )
 
 
 def _located(error: InvalidInputError | ConflictError) -> InvalidInputError | ConflictError:

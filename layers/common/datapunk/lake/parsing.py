@@ -17,7 +17,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from datapunk.errors import FieldError, InvalidInputError, MalformedRequestError
-from datapunk.lake.columns import PYTHON_TYPES, Column, ColumnType, text_values
+from datapunk.lake.columns import Column, ColumnType, annotation, text_values, utc_default
 
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
@@ -75,8 +75,9 @@ def _record_adapter(columns: Sequence[Column], *, many: bool) -> TypeAdapter[Any
     """Return the validator of rows as dictionaries, which is twice as fast as one of model instances."""
     fields: dict[str, Any] = {}
     for column in columns:
-        kind = PYTHON_TYPES[column.type]
-        fields[column.name] = NotRequired[kind | None] if column.nullable else kind
+        kind = annotation(column)
+        value = kind | None if column.nullable else kind
+        fields[column.name] = value if column.required else NotRequired[value]
     # Column names are only known at run time, which the type checker cannot follow.
     make: Any = TypedDict
     record: Any = make("Record", fields)
@@ -152,12 +153,12 @@ def _invalid(errors: Iterator[FieldError]) -> InvalidInputError:
 
 
 def _record_chunks(records: list[Any], columns: Sequence[Column]) -> Iterator[Rows]:
-    writers = [(column.name, _writer(column.type)) for column in columns]
+    writers = [(column.name, _writer(column.type), utc_default(column)) for column in columns]
     for start in range(0, len(records), CHUNK):
         part = records[start : start + CHUNK]
         fields = []
-        for name, write in writers:
-            values = [record.get(name) for record in part]
+        for name, write, default in writers:
+            values = [record.get(name, default) for record in part]
             fields.append(["" if value is None else write(value) for value in values])
         yield Rows(len(part), "\n".join(map(",".join, zip(*fields, strict=True))) + "\n")
 
@@ -208,7 +209,7 @@ def _header_columns(header: list[str], columns: Sequence[Column]) -> list[Column
     errors += [
         FieldError(column.name, "is required and not in the header", "missing")
         for column in columns
-        if not column.nullable and column.name not in names
+        if column.required and column.name not in names
     ]
     if errors:
         listed = ", ".join(dict.fromkeys(error.field for error in errors))
@@ -276,7 +277,7 @@ def _check_column(values: list[str], column: Column, first: int) -> None:
             )
         present = [value or None for value in values]
     try:
-        text_values(column.type, nullable=column.nullable).validate_python(present)
+        text_values(column).validate_python(present)
     except ValidationError as error:
         found = error.errors(include_input=False, include_url=False)
         raise _invalid(
