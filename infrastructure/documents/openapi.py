@@ -51,6 +51,7 @@ _SECURITY: dict[str, Any] = {
         "description": "The session of a user who has signed in; `__Host-datapunk` over HTTPS.",
     },
 }
+_WITHOUT_BODY = ("get", "head", "delete")
 _RESOLVERS_OWN = ("HTTPValidationError", "ValidationError", "ResponseValidationError")
 _TEXT: dict[str, Any] = {
     "type": "object",
@@ -95,6 +96,19 @@ _OAUTH_ERROR: dict[str, Any] = {
 }
 
 
+_REST_ERROR: dict[str, Any] = {
+    "type": "object",
+    "required": ["code", "message", "details", "hint"],
+    "properties": {
+        "code": {"type": "string", "example": "PGRST100"},
+        "message": {"type": "string"},
+        "details": {"type": "string", "nullable": True},
+        "hint": {"type": "string", "nullable": True},
+    },
+    "description": "What went wrong, as PostgREST says it.",
+}
+
+
 def build() -> str:
     """Return the document as JSON text."""
     document: dict[str, Any] = {
@@ -109,7 +123,11 @@ def build() -> str:
         "tags": [],
         "paths": {},
         "components": {
-            "schemas": {"Problem": _TEXT, "OAuthError": _OAUTH_ERROR},
+            "schemas": {
+                "Problem": _TEXT,
+                "OAuthError": _OAUTH_ERROR,
+                "RestError": _REST_ERROR,
+            },
             "securitySchemes": _SECURITY,
         },
     }
@@ -127,7 +145,7 @@ def _add(document: dict[str, Any], operation: Operation, app: HttpFunction) -> N
     part = schema.model_dump(by_alias=True, exclude_none=True, mode="json")
     for path, methods in part["paths"].items():
         for method, item in methods.items():
-            _complete(item, operation, app, path)
+            _complete(item, operation, app, path, method)
             document["paths"].setdefault(path, {})[method] = item
     known = document["components"]["schemas"]
     for name, definition in part.get("components", {}).get("schemas", {}).items():
@@ -137,11 +155,16 @@ def _add(document: dict[str, Any], operation: Operation, app: HttpFunction) -> N
             raise ValueError(f"{operation.id} defines the schema {name} in another way: rename it")
 
 
-def _complete(item: dict[str, Any], operation: Operation, app: HttpFunction, path: str) -> None:
+def _complete(
+    item: dict[str, Any], operation: Operation, app: HttpFunction, path: str, method: str
+) -> None:
     """Add what the resolver cannot know: names, raw bodies, other media types, problems."""
     routes = [*app._static_routes, *app._dynamic_routes]  # noqa: SLF001 -- there is no public list
     item["operationId"] = operation.id if len(routes) == 1 else f"{operation.id}.{path.strip('/')}"
-    route = next(route for route in routes if route.openapi_path == path)
+    here = [route for route in routes if route.openapi_path == path]
+    if len(here) > 1:
+        item["operationId"] += f".{method}"
+    route = next(route for route in here if route.method.lower() == method)
     item["description"] = inspect.getdoc(route.func) or ""
     item["summary"] = operation.summary[:1].upper() + operation.summary[1:]
     errors: list[type[DatapunkError]] = [*app.raises, *_ANY_ROUTE]
@@ -151,7 +174,7 @@ def _complete(item: dict[str, Any], operation: Operation, app: HttpFunction, pat
         errors += _CLOSED
     if anonymous.scope:
         item["description"] += f"\n\nNeeds the scope `{anonymous.scope}`."
-    if app.accepts:
+    if app.accepts and method not in _WITHOUT_BODY:
         content: dict[str, Any] = {media_type: {"schema": {}} for media_type in app.accepts}
         item["requestBody"] = {"required": True, "content": content}
     if "requestBody" in item:
@@ -182,6 +205,13 @@ def _successes(item: dict[str, Any], app: HttpFunction) -> dict[str, Any]:
 
 
 def _problems(app: HttpFunction, errors: list[type[DatapunkError]]) -> dict[str, Any]:
+    if (shape := app.error_shape) is not None:
+        schema = {"$ref": f"#/components/schemas/{shape.schema}"}
+        written = {"application/json": {"schema": schema}}
+        return {
+            str(status): {"description": text, "content": written}
+            for status, text in shape.statuses.items()
+        }
     content = {PROBLEM_JSON: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     if app.answers_in_oauth:
         content["application/json"] = {"schema": {"$ref": "#/components/schemas/OAuthError"}}

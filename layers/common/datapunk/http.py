@@ -46,7 +46,13 @@ from datapunk.hygiene import add_headers, check_query, clean_request
 from datapunk.identity import Caller, caller_from_authorizer
 from datapunk.parameters import declared_parameters
 from datapunk.policy import require
-from datapunk.problems import PROBLEM_JSON, field_errors, problem, problem_headers
+from datapunk.problems import (
+    PROBLEM_JSON,
+    ErrorShape,
+    field_errors,
+    problem,
+    problem_headers,
+)
 from datapunk.settings import settings
 from datapunk.telemetry import count, logger, observe
 
@@ -89,6 +95,8 @@ class HttpFunction(APIGatewayRestResolver):
         self.parameters = tuple(parameters)
         self.answers_in_oauth = False
         """Whether errors have OAuth's shape, and problem documents only what precedes the handler."""
+        self.error_shape: ErrorShape | None = None
+        """How errors are written, those too that precede the handler, where not as problem documents."""
         self.guard = guard
         self._declared: dict[str, frozenset[str]] = {}
         for error in (DatapunkError, RouteNotFoundError, Exception):
@@ -149,8 +157,9 @@ class HttpFunction(APIGatewayRestResolver):
         return {name: unquote(value) for name, value in match.groupdict().items()}
 
     def _answer_error(self, raised: Exception) -> Response[str]:
-        status, headers, body = _problem_answer(_as_datapunk_error(raised), self.current_event.path)
-        return Response(status_code=status, content_type=PROBLEM_JSON, body=body, headers=headers)
+        error, path = _as_datapunk_error(raised), self.current_event.path
+        status, headers, media_type, body = _problem_answer(self, error, path)
+        return Response(status_code=status, content_type=media_type, body=body, headers=headers)
 
 
 def http_function(
@@ -181,7 +190,7 @@ def http_function(
                 event,
                 work,
                 lambda: _resolve(app, event, context),
-                lambda error: _refuse(error, event),
+                lambda error: _refuse(app, error, event),
             )
             headers = answer.setdefault("multiValueHeaders", {})
             add_headers(headers, secure=settings().issuer.startswith("https:"))
@@ -223,16 +232,16 @@ def _resolve(app: HttpFunction, event: dict[str, Any], context: Any) -> dict[str
             check_query(event, app.declared(str(event.get("resource") or "")))
         return app.resolve(event, context)
     except Exception as error:  # noqa: BLE001 -- a caller gets a problem document in any case
-        return _refuse(_as_datapunk_error(error), event)
+        return _refuse(app, _as_datapunk_error(error), event)
 
 
-def _refuse(error: DatapunkError, event: Mapping[str, Any]) -> dict[str, Any]:
+def _refuse(app: HttpFunction, error: DatapunkError, event: Mapping[str, Any]) -> dict[str, Any]:
     """Return the answer to a request no handler looks at."""
-    status, headers, body = _problem_answer(error, event.get("path", ""))
+    status, headers, media_type, body = _problem_answer(app, error, event.get("path", ""))
     return {
         "statusCode": status,
         "multiValueHeaders": {
-            "Content-Type": [PROBLEM_JSON],
+            "Content-Type": [media_type],
             **{name: [value] for name, value in headers.items()},
         },
         "body": body,
@@ -240,15 +249,21 @@ def _refuse(error: DatapunkError, event: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _problem_answer(error: DatapunkError, path: str) -> tuple[int, dict[str, str], str]:
-    """Log and count the error; return its status, headers and problem document."""
+def _problem_answer(
+    app: HttpFunction, error: DatapunkError, path: str
+) -> tuple[int, dict[str, str], str, str]:
+    """Log and count the error; return its status, headers, media type and document."""
     work = current()
     if error.status >= 500:  # noqa: PLR2004 -- server errors
         logger().exception("request failed", extra={"code": error.code})
     if work is not None:
         count("error_rate_total", service=work.service, error_type=error.code)
+    headers = problem_headers(error)
+    if app.error_shape is not None:
+        status, document = app.error_shape.document(error)
+        return status, headers, "application/json", _dumps(document)
     document = problem(error, instance=path, trace_id=work.trace.trace_id if work else "")
-    return error.status, problem_headers(error), _dumps(document)
+    return error.status, headers, PROBLEM_JSON, _dumps(document)
 
 
 def _check_caller(operation: str, event: Mapping[str, Any]) -> None:

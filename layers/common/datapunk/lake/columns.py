@@ -23,6 +23,7 @@ from pydantic import (
 from pydantic_core import to_json
 
 from datapunk.lake.checks import Checks, as_utc, checked_type
+from datapunk.lake.ranges import range_of
 
 IDENTIFIER = r"^[a-z][a-z0-9_]{0,62}$"
 RESERVED = frozenset(
@@ -44,6 +45,10 @@ class ColumnType(StrEnum):
     TIMESTAMP = "timestamp"
     UUID = "uuid"
     JSON = "json"
+    INTEGER_RANGE = "integer_range"
+    DECIMAL_RANGE = "decimal_range"
+    DATE_RANGE = "date_range"
+    TIMESTAMP_RANGE = "timestamp_range"
 
 
 SQL_TYPES: dict[ColumnType, LiteralString] = {
@@ -56,6 +61,10 @@ SQL_TYPES: dict[ColumnType, LiteralString] = {
     ColumnType.TIMESTAMP: "timestamptz",
     ColumnType.UUID: "uuid",
     ColumnType.JSON: "jsonb",
+    ColumnType.INTEGER_RANGE: "int8range",
+    ColumnType.DECIMAL_RANGE: "numrange",
+    ColumnType.DATE_RANGE: "daterange",
+    ColumnType.TIMESTAMP_RANGE: "tstzrange",
 }
 """PostgreSQL's type of each column type; `timestamp` without an offset is read as UTC."""
 
@@ -69,6 +78,17 @@ PYTHON_TYPES: dict[ColumnType, Any] = {
     ColumnType.TIMESTAMP: dt.datetime,
     ColumnType.UUID: uuid.UUID,
     ColumnType.JSON: Any,
+}
+RANGES = {
+    ColumnType.INTEGER_RANGE: ColumnType.INTEGER,
+    ColumnType.DECIMAL_RANGE: ColumnType.DECIMAL,
+    ColumnType.DATE_RANGE: ColumnType.DATE,
+    ColumnType.TIMESTAMP_RANGE: ColumnType.TIMESTAMP,
+}
+"""Ranges, which are written as PostgreSQL's texts, and what their bounds are."""
+PYTHON_TYPES |= {
+    kind: Annotated[str, AfterValidator(range_of(PYTHON_TYPES[element]))]
+    for kind, element in RANGES.items()
 }
 """What a value is validated as."""
 

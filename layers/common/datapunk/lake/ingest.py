@@ -15,6 +15,9 @@ from datapunk.lake.parsing import Parsed
 from datapunk.outbox import emit
 
 RECORDS_INSERTED = "lake.records.inserted"
+RECORDS_UPSERTED = "lake.records.upserted"
+RECORDS_UPDATED = "lake.records.updated"
+RECORDS_DELETED = "lake.records.deleted"
 SOURCE = "/v1/lake/datasets"
 
 
@@ -35,17 +38,22 @@ def insert_records(tx: Transaction, dataset: Dataset, parsed: Parsed) -> Receipt
     inserted = _copy(tx, dataset, parsed)
     if not inserted:
         return Receipt(dataset=dataset.name, inserted=0, event_id=None)
-    event = emit(
+    event = tell(tx, dataset, RECORDS_INSERTED, inserted)
+    return Receipt(dataset=dataset.name, inserted=inserted, event_id=event.id)
+
+
+def tell(tx: Transaction, dataset: Dataset, kind: str, count: int) -> CloudEvent:
+    """Emit the event that `count` rows of a dataset were changed in a way, and return it."""
+    return emit(
         tx,
         CloudEvent(
             source=SOURCE,
-            type=RECORDS_INSERTED,
+            type=kind,
             subject=dataset.name,
             datacontenttype="application/json",
-            data={"dataset": dataset.name, "count": inserted, "version": dataset.version},
+            data={"dataset": dataset.name, "count": count, "version": dataset.version},
         ),
     )
-    return Receipt(dataset=dataset.name, inserted=inserted, event_id=event.id)
 
 
 def _copy(tx: Transaction, dataset: Dataset, parsed: Parsed) -> int:

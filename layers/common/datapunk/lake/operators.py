@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import LiteralString
 
+from datapunk.lake.columns import RANGES as RANGE_TYPES
 from datapunk.lake.columns import ColumnType
 
 COMPARISONS: dict[str, LiteralString] = {
@@ -64,9 +65,8 @@ LANGUAGES = frozenset(
 )
 """Text search configurations that every PostgreSQL has."""
 
-RANGE_KINDS: frozenset[ColumnType] = frozenset()
 _NUMERIC = (ColumnType.INTEGER, ColumnType.NUMBER, ColumnType.DECIMAL)
-_UNORDERED = (ColumnType.JSON, ColumnType.BOOLEAN, ColumnType.UUID)
+_UNORDERED = (ColumnType.JSON, ColumnType.BOOLEAN, ColumnType.UUID, *RANGE_TYPES)
 
 
 def operator_problem(operator: str, kind: ColumnType) -> str | None:
@@ -75,9 +75,9 @@ def operator_problem(operator: str, kind: ColumnType) -> str | None:
         return f"{operator} compares texts, and this is {kind}"
     if operator in SEARCHES and kind not in (ColumnType.TEXT, ColumnType.JSON):
         return f"{operator} searches texts, and this is {kind}"
-    if operator in CONTAINMENTS and kind is not ColumnType.JSON and kind not in RANGE_KINDS:
+    if operator in CONTAINMENTS and kind is not ColumnType.JSON and kind not in RANGE_TYPES:
         return f"{operator} compares json values or ranges, and this is {kind}"
-    if operator in RANGES and kind not in RANGE_KINDS:
+    if operator in RANGES and kind not in RANGE_TYPES:
         return f"{operator} compares ranges, and this is {kind}"
     return None
 

@@ -8,11 +8,10 @@ from typing import Any, LiteralString
 from psycopg import sql
 
 from datapunk.lake.casts import cast_sql
-from datapunk.lake.columns import SQL_TYPES, ColumnType
+from datapunk.lake.columns import RANGES, SQL_TYPES, ColumnType
 from datapunk.lake.operators import (
     AGGREGATES,
     NOTHING,
-    RANGE_KINDS,
     SEARCHES,
     SIGNS,
     aggregate_kind,
@@ -130,7 +129,7 @@ class Statement:
         if item.operator == "in":
             if not item.value:
                 return sql.SQL("FALSE")
-            slots = sql.SQL(", ").join([self.bind(value) for value in item.value])
+            slots = sql.SQL(", ").join([self._value(item, value) for value in item.value])
             return sql.SQL("{} IN ({})").format(name, slots)
         if item.operator in SEARCHES:
             return self._search(item, name)
@@ -147,7 +146,7 @@ class Statement:
 
     def _value(self, item: Comparison, value: Any) -> sql.Composable:
         kind = item.field.kind
-        if kind in RANGE_KINDS:
+        if kind in RANGES:
             return sql.SQL("{}::text::{}").format(self.bind(value), sql.SQL(SQL_TYPES[kind]))
         return self.bind(value)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 from aws_lambda_powertools.event_handler import Response
@@ -11,6 +11,7 @@ from aws_lambda_powertools.event_handler import Response
 from datapunk.context import current
 from datapunk.errors import (
     ConflictError,
+    ContentionError,
     DatapunkError,
     DeadlineExceededError,
     ForbiddenError,
@@ -21,11 +22,9 @@ from datapunk.errors import (
     UnavailableError,
     UnsupportedMediaTypeError,
 )
-from datapunk.problems import problem_headers
-from datapunk.telemetry import count, logger
+from datapunk.problems import ErrorShape
+from datapunk.telemetry import count
 
-JSON = "application/json"
-_SERVER_ERROR = 500
 _SHOWN = 100
 _CODES: dict[type[DatapunkError], str] = {
     UnauthenticatedError: "PGRST301",
@@ -34,6 +33,7 @@ _CODES: dict[type[DatapunkError], str] = {
     UnsupportedMediaTypeError: "PGRST102",
     MalformedRequestError: "PGRST102",
     ConflictError: "23505",
+    ContentionError: "40001",
     UnavailableError: "PGRST001",
     DeadlineExceededError: "57014",
 }
@@ -115,7 +115,7 @@ def _shown(text: str) -> str:
 
 def in_rest(error: DatapunkError) -> RestError:
     """Return an error of the platform in PostgREST's words; what to do about it becomes the hint."""
-    code = next((code for cls, code in _CODES.items() if isinstance(error, cls)), "PGRSTX00")
+    code = next((code for cls, code in _CODES.items() if isinstance(error, cls)), error.code)
     status = error.status
     details = "; ".join(f"{item.field}: {item.message}" for item in error.errors) or None
     if isinstance(error, InvalidInputError):
@@ -125,22 +125,49 @@ def in_rest(error: DatapunkError) -> RestError:
     return RestError(status, code, error.detail, details, error.action)
 
 
-def error_body(error: DatapunkError) -> tuple[str, Mapping[str, Any]]:
-    """Return media type and body for an error that is answered before a handler looks at a request."""
-    return JSON, in_rest(error).as_dict()
+def _document(error: DatapunkError) -> tuple[int, Mapping[str, Any]]:
+    written = in_rest(error)
+    return written.status, written.as_dict()
 
 
-def answer_error(raised: RestError | DatapunkError) -> Response[str]:
-    """Return the answer to a request that was refused."""
-    headers: dict[str, str | list[str]] = {}
-    error = raised if isinstance(raised, RestError) else in_rest(raised)
-    if isinstance(raised, DatapunkError):
-        headers.update(problem_headers(raised))
-    if error.status >= _SERVER_ERROR:
-        logger().exception("request failed", extra={"code": error.code})
+SHAPE = ErrorShape(
+    schema="RestError",
+    document=_document,
+    statuses={
+        300: "More than one reference could be meant",
+        400: "The request cannot be read or does not fit the dataset",
+        401: "The request carries no valid credentials",
+        403: "The caller may not do this",
+        404: "There is no such dataset",
+        405: "The query does not name one row by its key",
+        406: "There is no answer of this form",
+        409: "The request conflicts with what exists",
+        413: "The request or its answer is too large",
+        415: "The content type is not supported here",
+        416: "There are no rows that far",
+        429: "Too many requests",
+        500: "The request could not be completed",
+        503: "A service this operation depends on does not answer",
+        504: "The work did not finish in time",
+    },
+)
+
+
+class _HttpFunction(Protocol):
+    error_shape: ErrorShape | None
+
+    def exception_handler(self, exc_class: Any) -> Any: ...
+
+
+def use_rest_errors(app: _HttpFunction) -> None:
+    """Have an HTTP function answer all of its errors in PostgREST's shape."""
+    app.error_shape = SHAPE
+    app.exception_handler(RestError)(_answer)
+
+
+def _answer(error: RestError) -> Response[str]:
     work = current()
     if work is not None:
         count("error_rate_total", service=work.service, error_type=error.code)
-    return Response(
-        error.status, JSON, body=orjson.dumps(error.as_dict()).decode(), headers=headers
-    )
+    body = orjson.dumps(error.as_dict()).decode()
+    return Response(error.status, "application/json", body=body)

@@ -128,7 +128,9 @@ def _check_texts(parameters: Mapping[str, Sequence[str]]) -> None:
     for name, values in parameters.items():
         for text in (name, *values):
             if "\x00" in text or not _encodable(text):
-                raise RestError(400, "22021", "A parameter holds a character that no text can have.")
+                raise RestError(
+                    400, "22021", "A parameter holds a character that no text can have."
+                )
 
 
 def _encodable(text: str) -> bool:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from datapunk.database import Transaction
+from datapunk.errors import NotFoundError
 from datapunk.lake import operators
 from datapunk.lake.casts import CASTS
-from datapunk.lake.columns import ColumnType
-from datapunk.lake.datasets import Dataset
+from datapunk.lake.columns import IDENTIFIER, ColumnType
+from datapunk.lake.datasets import Dataset, find_dataset
 from datapunk.lake.plan import (
     Comparison,
     Condition,
@@ -38,6 +40,13 @@ MOST_VALUES = 1_000
 """Values of one list."""
 _LONGEST_NAME = 63
 _INTEGER = 2**31
+
+
+def find_target(tx: Transaction, name: str, *, hold: bool = False) -> Dataset:
+    """Return the dataset of a request as `find_dataset` does. Raises NotFoundError for any other name."""
+    if re.match(IDENTIFIER, name) is None:
+        raise NotFoundError(f"There is no dataset called {name[:100]!r}.")
+    return find_dataset(tx, name, hold=hold)
 
 
 def resolve(tx: Transaction, dataset: Dataset, request: RestRequest, most: int) -> Select:
@@ -71,7 +80,9 @@ class _Resolver:
             )
         return found
 
-    def select(self, dataset: Dataset, items: tuple[grammar.SelectItem, ...], place: Place) -> Select:
+    def select(
+        self, dataset: Dataset, items: tuple[grammar.SelectItem, ...], place: Place
+    ) -> Select:
         """Resolve what is selected at a place, and what else the request says about that place."""
         self.places.add(place)
         outputs: dict[str, Output] = {}
@@ -149,11 +160,7 @@ class _Resolver:
         """Resolve a sort key."""
         if item.resource is not None:
             return _related_key(item, embeds)
-        by: Field | Output
-        if grouped:
-            by = _grouped_key(dataset, item, outputs)
-        else:
-            by = _field(dataset, item.path)
+        by = _grouped_key(dataset, item, outputs) if grouped else _field(dataset, item.path)
         return SortKey(by, item.descending, item.nulls_first)
 
 
@@ -175,7 +182,11 @@ def _field(dataset: Dataset, path: grammar.Path, cast: str | None = None) -> Fie
         raise unknown_column(dataset.name, path.name)
     if cast is not None and cast not in CASTS:
         raise RestError(
-            400, "42704", f'type "{cast[:60]}" does not exist', None, f"There are: {', '.join(CASTS)}"
+            400,
+            "42704",
+            f'type "{cast[:60]}" does not exist',
+            None,
+            f"There are: {', '.join(CASTS)}",
         )
     for key, _ in path.steps:
         if isinstance(key, int) and not -_INTEGER <= key < _INTEGER:
