@@ -23,6 +23,8 @@ class _Candidate:
     link: Reference
     outward: bool
     """Whether the reference is the dataset's own."""
+    recursive: bool = False
+    """Whether it leads to the dataset that it comes from."""
 
 
 class Relations:
@@ -51,11 +53,15 @@ class Relations:
             target = self._target(dataset, link)
             if target is not None:
                 pairs = tuple(zip(link.columns, target_columns(link, target), strict=True))
-                yield _Candidate(Relation(target, pairs, many=False), link, outward=True)
+                relation = Relation(target, pairs, many=False)
+                recursive = target.name == dataset.name
+                yield _Candidate(relation, link, outward=True, recursive=recursive)
         for source, link in referencing(self._tx, dataset.name):
             pairs = tuple(zip(target_columns(link, dataset), link.columns, strict=True))
             alone = set(link.columns) in [set(source.key), *map(set, source.unique)]
-            yield _Candidate(Relation(source, pairs, many=not alone), link, outward=False)
+            relation = Relation(source, pairs, many=not alone)
+            recursive = source.name == dataset.name
+            yield _Candidate(relation, link, outward=False, recursive=recursive)
 
     def _target(self, dataset: Dataset, link: Reference) -> Dataset | None:
         if link.dataset == dataset.name:
@@ -72,7 +78,13 @@ def _means(item: _Candidate, target: str, hint: str | None) -> bool:
     if hint is None:
         by_reference = item.outward and target in (item.link.name, column)
         return by_reference or item.relation.target.name == target
-    return item.relation.target.name == target and hint in (item.link.name, column)
+    if item.relation.target.name != target:
+        return False
+    if (
+        item.recursive
+    ):  # the column tells of the row it names, the reference of the rows that name it
+        return hint == (column if item.outward else item.link.name)
+    return hint in (item.link.name, column)
 
 
 def _no_relation(dataset: str, target: str, hint: str | None) -> RestError:
@@ -87,9 +99,7 @@ def _no_relation(dataset: str, target: str, hint: str | None) -> RestError:
 
 def _several(dataset: str, target: str, found: list[_Candidate]) -> RestError:
     hints = [
-        f"'{item.relation.target.name}!{item.link.name}'"
-        if len({other.link.name for other in found}) == len(found)
-        else f"'{item.link.name}'"
+        f"'{target}!{item.link.columns[0] if item.recursive and item.outward else item.link.name}'"
         for item in found
     ]
     return RestError(
