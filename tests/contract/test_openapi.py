@@ -54,7 +54,7 @@ CHOOSY = {
     *("nexus.complete_federated_sign_in", "nexus.end_session_by_id", "nexus.get_userinfo"),
     *("nexus.introspect_token", "nexus.issue_certificate", "nexus.issue_token"),
     *("nexus.revoke_role", "nexus.revoke_token", "nexus.rotate_api_key", "nexus.delete_rate_limit"),
-    *("nexus.get_rate_limit", "lake.insert_records", "stream.publish_event"),
+    *("nexus.get_rate_limit", "lake.insert_records", "lake.write_rest", "stream.publish_event"),
 }
 """Operations that need more than chance to do their work; their own tests have them do it."""
 LIMIT = """
@@ -188,7 +188,7 @@ def test_every_operation_was_reached_and_most_did_their_work() -> None:
     # Then
     assert set(answered) == every
     assert {name for name in closed if answered[name][401]} == set()
-    assert idle <= CHOOSY
+    assert {".".join(name.split(".")[:2]) for name in idle} <= CHOOSY
 
 
 @pytest.mark.parametrize(("method", "path", "item"), CLOSED)

@@ -72,9 +72,7 @@ class Rest:
     def __init__(self) -> None:
         self.invoke = Invoker()
 
-    def __call__(
-        self, dataset: str, headers: dict[str, str] | None = None, **query: str | list[str]
-    ) -> Answer:
+    def __call__(self, dataset: str, headers: dict[str, str] | None = None, **query: Any) -> Answer:
         return self.read("GET", dataset, headers, **query)
 
     def read(
@@ -82,7 +80,7 @@ class Rest:
         method: str,
         dataset: str,
         headers: dict[str, str] | None = None,
-        **query: str | list[str],
+        **query: Any,
     ) -> Answer:
         sent = {"Accept": "application/json", "Prefer": "", **(headers or {})}
         path = {"dataset": dataset}
@@ -95,7 +93,7 @@ class Rest:
         body: Any = None,
         prefer: str = "return=representation",
         headers: dict[str, str] | None = None,
-        **query: str,
+        **query: Any,
     ) -> Answer:
         sent = {"Prefer": prefer, "Content-Type": "application/json", **(headers or {})}
         return self.invoke(
@@ -108,21 +106,21 @@ class Rest:
         )
 
     def post(
-        self, dataset: str, body: Any, prefer: str = "return=representation", **query: str
+        self, dataset: str, body: Any, prefer: str = "return=representation", **query: Any
     ) -> Answer:
         return self.write("POST", dataset, body, prefer, **query)
 
     def patch(
-        self, dataset: str, body: Any, prefer: str = "return=representation", **query: str
+        self, dataset: str, body: Any, prefer: str = "return=representation", **query: Any
     ) -> Answer:
         return self.write("PATCH", dataset, body, prefer, **query)
 
     def put(
-        self, dataset: str, body: Any, prefer: str = "return=representation", **query: str
+        self, dataset: str, body: Any, prefer: str = "return=representation", **query: Any
     ) -> Answer:
         return self.write("PUT", dataset, body, prefer, **query)
 
-    def delete(self, dataset: str, prefer: str = "return=representation", **query: str) -> Answer:
+    def delete(self, dataset: str, prefer: str = "return=representation", **query: Any) -> Answer:
         return self.write("DELETE", dataset, None, prefer, **query)
 
 

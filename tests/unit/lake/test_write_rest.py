@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import psycopg
@@ -10,7 +11,8 @@ import pytest
 
 from tests.support.hostile import METACHARACTERS
 from tests.support.invoking import Invoker
-from tests.support.rest import READINGS, STATIONS, Rest, fill
+from tests.support.rest import READINGS, STATIONS, Rest, fill, filled_database
+from tests.support.services import Instance
 
 NEW = {"code": "BRW", "name": "Barrow", "height": 11, "head": "MLO"}
 OBJECT = "application/vnd.pgrst.object+json"
@@ -21,6 +23,21 @@ def rest(database: str, no_broker: None, invoke: Invoker) -> Rest:
     fill(invoke)
     with psycopg.connect(database) as connection:
         connection.execute("DELETE FROM platform.outbox")
+    return Rest()
+
+
+@pytest.fixture(scope="module")
+def filled(instance: Instance) -> Iterator[str]:
+    with filled_database(instance) as url:
+        yield url
+
+
+@pytest.fixture
+def unchanged(
+    filled: str, environment: None, no_broker: None, monkeypatch: pytest.MonkeyPatch
+) -> Rest:
+    """Return a client of a database that the tests do not change."""
+    monkeypatch.setenv("DATABASE_URL", filled)
     return Rest()
 
 
@@ -232,16 +249,23 @@ def test_more_than_the_client_allows_is_undone(rest: Rest, database: str) -> Non
     ],
 )
 def test_what_is_refused_changes_nothing(
-    rest: Rest, database: str, method: str, body: Any, query: dict[str, str], status: int, code: str
+    unchanged: Rest,
+    filled: str,
+    method: str,
+    body: Any,
+    query: dict[str, Any],
+    status: int,
+    code: str,
 ) -> None:
-    # Given / When
-    answer = rest.write(method, "stations", body, **query)
+    # Given
+    before = _events(filled)
+    # When
+    answer = unchanged.write(method, "stations", body, **query)
     # Then
     assert (answer.status, answer.json["code"]) == (status, code), answer.body
-    assert rest("stations", order="name.desc").json == sorted(
-        STATIONS, key=lambda row: str(row["name"]), reverse=True
-    )
-    assert _events(database) == []
+    rows = unchanged("stations", order="name.desc").json
+    assert rows == sorted(STATIONS, key=lambda row: str(row["name"]), reverse=True)
+    assert _events(filled) == before
 
 
 @pytest.mark.parametrize(
@@ -253,20 +277,22 @@ def test_what_is_refused_changes_nothing(
         ("handling=strict,resolution=coin-toss", {}, "PGRST122"),
     ],
 )
-def test_a_merge_that_cannot_be(rest: Rest, prefer: str, query: dict[str, str], code: str) -> None:
+def test_a_merge_that_cannot_be(
+    unchanged: Rest, prefer: str, query: dict[str, Any], code: str
+) -> None:
     # Given / When
-    answer = rest.post("stations", NEW, prefer, **query)
+    answer = unchanged.post("stations", NEW, prefer, **query)
     # Then
     assert (answer.status, answer.json["code"]) == (400, code)
 
 
-def test_other_types_of_body(rest: Rest) -> None:
+def test_other_types_of_body(unchanged: Rest) -> None:
     # Given
     text = {"Content-Type": "text/plain"}
     csv = {"Content-Type": "text/csv"}
     # When
-    inserted = rest.write("POST", "stations", "code\nX\n", headers=text)
-    changed = rest.write("PATCH", "stations", "height\n1\n", headers=csv, code="eq.MLO")
+    inserted = unchanged.write("POST", "stations", "code\nX\n", headers=text)
+    changed = unchanged.write("PATCH", "stations", "height\n1\n", headers=csv, code="eq.MLO")
     # Then
     assert [(answer.status, answer.json["code"]) for answer in (inserted, changed)] == [
         (415, "PGRST102")
