@@ -291,7 +291,7 @@ def rest(database: str, no_broker: None) -> Rest:
     with transaction(SYSTEM) as tx:
         tx.execute(
             "INSERT INTO nexus.rate_limits (tenant, quota, window_seconds)"
-            " VALUES ('public', 100000000, 60)"
+            " VALUES ('public', 1000000, 60)"
         )
     limits.forget()
     made = Rest()
@@ -305,7 +305,7 @@ def _plain(row: Row) -> Row:
     return {**row, "d": day and day.isoformat(), "r": None if span is None else _span(span[0])}
 
 
-@settings(max_examples=150)
+@settings(max_examples=100)
 @given(rows=ROWS, asked=st.lists(CONDITIONS, min_size=1, max_size=3))
 def test_conditions_find_what_python_would(rest: Rest, rows: list[Row], asked: list[Asked]) -> None:
     # Given
@@ -323,7 +323,7 @@ def test_conditions_find_what_python_would(rest: Rest, rows: list[Row], asked: l
     assert [row["id"] for row in answer.json] == expected, query
 
 
-@settings(max_examples=40)
+@settings(max_examples=30)
 @given(rows=ROWS, asked=SIMPLE, number=NUMBERS)
 def test_changes_and_deletions_hit_what_python_would(
     rest: Rest, rows: list[Row], asked: Asked, number: int
@@ -446,7 +446,7 @@ def _sendable(headers: dict[str, str]) -> dict[str, str]:
     return {name: text.encode("ascii", "ignore").decode() for name, text in headers.items()}
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(query=QUERIES, headers=HEADERS)
 @example(query={"label": ["fts.'"]}, headers={})
 @example(query={"label": ["match.(((("]}, headers={})
@@ -463,7 +463,7 @@ def test_whatever_is_asked_is_answered_calmly(
     _calm(filled("readings", _sendable(headers), **query))
 
 
-@settings(max_examples=200)
+@settings(max_examples=120)
 @given(
     method=st.sampled_from(["POST", "PUT", "PATCH", "DELETE"]),
     query=QUERIES,
@@ -495,5 +495,6 @@ def test_whatever_is_written_is_answered_calmly(
     )
     # Then nothing but rows is touched
     with psycopg.connect(database) as connection:
-        names = connection.execute("SELECT count(*) FROM lake.datasets").fetchone()
-    assert names == (3,)
+        connection.execute("SELECT set_config('datapunk.tenant', 'public', true)")
+        found = connection.execute("SELECT count(*) FROM lake.datasets").fetchone()
+    assert found == (3,)
