@@ -119,7 +119,10 @@ def _back_from_provider(_: UserAccount) -> Changes:
 
 
 SCENES: dict[str, Callable[[UserAccount], Changes]] = {
+    "lake.change_dataset": _after("lake.create_dataset"),
+    "lake.delete_dataset": _after("lake.create_dataset"),
     "lake.get_dataset": _after("lake.create_dataset"),
+    "lake.list_versions": _after("lake.create_dataset"),
     "lake.insert_records": _after("lake.create_dataset"),
     "lake.query_records": _after("lake.create_dataset", "lake.insert_records"),
     "lake.read_rest": _after("lake.create_dataset", "lake.insert_records"),

@@ -17,11 +17,9 @@ from datapunk.database import Row, Transaction, load_queries
 from datapunk.errors import ConflictError, FieldError, InvalidInputError, NotFoundError
 from datapunk.lake.columns import Column, ColumnType
 from datapunk.lake.definition import DatasetDefinition, Declared, Reference
+from datapunk.lake.partitions import OWNER_ROLE, SCHEMA, bounded_locks
 from datapunk.lake.tables import (
-    OWNER_ROLE,
     ROW_ID,
-    SCHEMA,
-    bounded_locks,
     foreign_key,
     require_patterns,
     table_statements,
@@ -99,7 +97,7 @@ def create_dataset(tx: Transaction, definition: DatasetDefinition) -> Dataset:
             f"There is a dataset called {definition.name} already.",
             errors=[FieldError("name", "is taken", "unique")],
         ) from error
-    dataset = _dataset(row or {})
+    dataset = to_dataset(row or {})
     targets = [resolve(tx, dataset, link) for link in dataset.references]
     record_version(tx, dataset)
     with tx.acting_as(OWNER_ROLE):
@@ -126,14 +124,14 @@ def find_dataset(tx: Transaction, name: str, *, hold: bool = False) -> Dataset:
             f"There is no dataset called {name}.",
             errors=[FieldError("dataset", "does not exist", "not_found")],
         )
-    return _dataset(row)
+    return to_dataset(row)
 
 
 def list_datasets(tx: Transaction, *, limit: int, cursor: str | None = None) -> Page[Dataset]:
     """Return a page of datasets by name. Raises InvalidInputError for a foreign cursor."""
     after = str(decode_cursor(_LIST, cursor, 1)[0]) if cursor else ""
     rows = tx.all(load_queries(_SQL)["list_datasets"], {"after": after, "limit": limit + 1})
-    items = [_dataset(row) for row in rows[:limit]]
+    items = [to_dataset(row) for row in rows[:limit]]
     more = len(rows) > limit
     return Page(items=items, next_cursor=encode_cursor(_LIST, [items[-1].name]) if more else None)
 
@@ -141,7 +139,7 @@ def list_datasets(tx: Transaction, *, limit: int, cursor: str | None = None) -> 
 def referencing(tx: Transaction, name: str) -> list[tuple[Dataset, Reference]]:
     """Return every reference to the dataset called `name`, with the dataset it belongs to."""
     rows = tx.all(load_queries(_SQL)["referencing"], {"name": name})
-    datasets = [_dataset(row) for row in rows]
+    datasets = [to_dataset(row) for row in rows]
     return [(item, link) for item in datasets for link in item.references if link.dataset == name]
 
 
@@ -209,5 +207,6 @@ def record_version(
     )
 
 
-def _dataset(row: Row) -> Dataset:
+def to_dataset(row: Row) -> Dataset:
+    """Return a row of the catalogue as a dataset."""
     return Dataset.model_validate(row)

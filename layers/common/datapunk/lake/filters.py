@@ -79,14 +79,20 @@ class Query:
         return any(output.aggregate for output in self.outputs)
 
 
-def read_query(parameters: Mapping[str, Sequence[str]], dataset: Dataset, page_limit: int) -> Query:
+def read_query(
+    parameters: Mapping[str, Sequence[str]],
+    dataset: Dataset,
+    page_limit: int,
+    every: Sequence[Output] | None = None,
+) -> Query:
     """Check query parameters against the dataset.
 
+    `every` is what is selected where the parameters do not say it: all columns by default.
     Raises InvalidInputError with one entry per parameter that is wrong.
     """
     errors: list[FieldError] = []
     reader = _Reader(dataset, errors)
-    outputs = reader.select(_single(parameters, "select", errors))
+    outputs = reader.select(_single(parameters, "select", errors), every)
     order = reader.order(_single(parameters, "order", errors), outputs)
     limit = _limit(_single(parameters, "limit", errors), page_limit, errors)
     filters = [
@@ -132,10 +138,16 @@ class _Reader:
         """Note an error."""
         self.errors.append(FieldError(field[:100], message, code))
 
-    def select(self, text: str | None) -> list[Output]:
+    def select(self, text: str | None, every: Sequence[Output] | None = None) -> list[Output]:
         """Read `select`: columns, renamed columns and aggregates; all columns by default."""
         if text is None or text.strip() in ("", "*"):
+<<<<<<< HEAD
             return [Output(column.name, Field(column)) for column in self.dataset.columns]
+=======
+            if every is not None:
+                return list(every)
+            return [Output(column.name, column) for column in self.dataset.columns]
+>>>>>>> datasets
         found = [self._output(item.strip()) for item in text.split(",")]
         outputs = [output for output in found if output is not None]
         names = [output.name for output in outputs]
@@ -169,13 +181,15 @@ class _Reader:
             known = {output.name for output in outputs}
             rest = [output.name for output in outputs if not output.aggregate]
         else:
-            known = {column.name for column in self.dataset.columns}
+            known = {name for column in self.dataset.columns for name in column.names}
             rest = [column.name for column in self.dataset.row_key()]
         order: list[Order] = []
         for item in (text or "").split(","):
             name, _, direction = item.strip().partition(".")
             if not name:
                 continue
+            if not grouped and (column := self.dataset.column(name)) is not None:
+                name = column.name  # what it is called now
             if name not in known:
                 self.wrong("order", f"{name[:60]} is not a column of the result", "unknown_column")
             elif direction not in ("", "asc", "desc"):

@@ -10,10 +10,10 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NotRequired
+from typing import Annotated, Any, NotRequired
 
 import orjson
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import AliasChoices, ConfigDict, Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from datapunk.errors import FieldError, InvalidInputError, MalformedRequestError
@@ -49,13 +49,14 @@ def parse_body(media_type: str, charset: str, content: bytes, columns: Sequence[
     when it does not fit the columns; for CSV rows the latter may come while the chunks are read.
     """
     if media_type == CSV:
-        return _parse_csv(_decode(content, charset), columns)
+        return _parse_csv(decode(content, charset), columns)
     validate = _validate_lines if media_type == NDJSON else _validate_array
     records = validate(content, columns)
     return Parsed(list(columns), _record_chunks(records, columns))
 
 
-def _decode(content: bytes, charset: str) -> str:
+def decode(content: bytes, charset: str) -> str:
+    """Return a body as text. Raises MalformedRequestError when it is not in the charset, or that is none."""
     try:
         text = content.decode(charset)
         if charset != "utf-8":
@@ -82,7 +83,13 @@ def record_adapter(
     for column in columns:
         kind = annotation(column)
         value = kind | None if column.nullable else kind
+<<<<<<< HEAD
         fields[column.name] = value if column.required and not partial else NotRequired[value]
+=======
+        if column.aliases:
+            value = Annotated[value, Field(validation_alias=AliasChoices(*column.names))]
+        fields[column.name] = value if column.required else NotRequired[value]
+>>>>>>> datasets
     # Column names are only known at run time, which the type checker cannot follow.
     make: Any = TypedDict
     record: Any = make("Record", fields)
@@ -203,19 +210,20 @@ def _parse_csv(text: str, columns: Sequence[Column]) -> Parsed:
 
 
 def _header_columns(header: list[str], columns: Sequence[Column]) -> list[Column]:
-    by_name = {column.name: column for column in columns}
+    by_name = {name: column for column in columns for name in column.names}
     errors = []
     names = [name.strip() for name in header]
+    filled = [by_name[name].name for name in names if name in by_name]
     for name in names:
         if name not in by_name:
             message = "is not a column of the dataset"
             errors.append(FieldError(name[:100] or "(empty)", message, "extra_forbidden"))
-        elif names.count(name) > 1:
+        elif filled.count(by_name[name].name) > 1:
             errors.append(FieldError(name, "stands twice in the header", "duplicate"))
     errors += [
         FieldError(column.name, "is required and not in the header", "missing")
         for column in columns
-        if column.required and column.name not in names
+        if column.required and column.name not in filled
     ]
     if errors:
         listed = ", ".join(dict.fromkeys(error.field for error in errors))

@@ -22,27 +22,18 @@ from datapunk.lake.columns import (
     utc_default,
 )
 from datapunk.lake.definition import OnDelete, Reference
-from datapunk.lake.partitions import first_partitions, months_around
+from datapunk.lake.partitions import SCHEMA, first_partitions, months_around
 
 if TYPE_CHECKING:
     from datapunk.lake.datasets import Dataset
 
-SCHEMA = "lake_data"
-OWNER_ROLE = "lake_owner"
 ROW_ID = "_id"
 """The key of tables whose dataset declares none."""
-LOCK_TIMEOUT_MS = 1_000
-"""How long a change of a table waits for others, who queue up behind it meanwhile."""
 _ON_DELETE: dict[OnDelete, sql.SQL] = {
     OnDelete.RESTRICT: sql.SQL("RESTRICT"),
     OnDelete.CASCADE: sql.SQL("CASCADE"),
     OnDelete.SET_NULL: sql.SQL("SET NULL"),
 }
-
-
-def bounded_locks(tx: Transaction) -> None:
-    """Let no statement of the transaction wait longer than a moment for a lock."""
-    tx.execute("SELECT set_config('lock_timeout', %s, true)", (str(LOCK_TIMEOUT_MS),))
 
 
 def require_patterns(tx: Transaction, columns: Sequence[Column]) -> None:
@@ -123,7 +114,7 @@ def column_definition(column: Column) -> sql.Composed:
     """Return the column as CREATE TABLE and ADD COLUMN take it."""
     default: sql.Composable = sql.SQL("")
     if column.default is not None:
-        default = sql.SQL(" DEFAULT {}").format(_default_literal(column))
+        default = sql.SQL(" DEFAULT {}").format(default_literal(column))
     return sql.SQL("{} {}{}{}").format(
         sql.Identifier(column.name),
         sql.SQL(SQL_TYPES[column.type]),
@@ -132,7 +123,8 @@ def column_definition(column: Column) -> sql.Composed:
     )
 
 
-def _default_literal(column: Column) -> sql.Composed:
+def default_literal(column: Column) -> sql.Composed:
+    """Return the column's default as a literal of its type."""
     value = utc_default(column)
     if column.type is ColumnType.JSON:
         value = Jsonb(default_value(column))
@@ -144,16 +136,29 @@ def check_name(column: str) -> str:
     return f"ck_{column[:50]}_{hashlib.sha256(column.encode()).hexdigest()[:8]}"
 
 
-def check_constraint(column: Column) -> sql.Composed | None:
-    """Return the column's checks as a table constraint, None when it has none."""
+def _expression(column: Column) -> sql.Composable | None:
     if column.checks is None:
         return None
-    expression = check_expression(
+    return check_expression(
         column.name,
         column.checks,
         lambda value: stored_value(column.type, value),
         SQL_TYPES[column.type],
     )
+
+
+def broken_by(dataset: Dataset, column: Column) -> sql.Composed | None:
+    """Return the query that tells whether rows break the column's checks; None when it has none."""
+    expression = _expression(column)
+    if expression is None:
+        return None
+    question = sql.SQL("SELECT EXISTS (SELECT FROM {} WHERE NOT ({}))")
+    return question.format(dataset.table, expression)
+
+
+def check_constraint(column: Column) -> sql.Composed | None:
+    """Return the column's checks as a table constraint, None when it has none."""
+    expression = _expression(column)
     if expression is None:
         return None
     name = sql.Identifier(check_name(column.name))
