@@ -141,13 +141,9 @@ class _Reader:
     def select(self, text: str | None, every: Sequence[Output] | None = None) -> list[Output]:
         """Read `select`: columns, renamed columns and aggregates; all columns by default."""
         if text is None or text.strip() in ("", "*"):
-<<<<<<< HEAD
-            return [Output(column.name, Field(column)) for column in self.dataset.columns]
-=======
             if every is not None:
                 return list(every)
-            return [Output(column.name, column) for column in self.dataset.columns]
->>>>>>> datasets
+            return [Output(column.name, Field(column)) for column in self.dataset.columns]
         found = [self._output(item.strip()) for item in text.split(",")]
         outputs = [output for output in found if output is not None]
         names = [output.name for output in outputs]

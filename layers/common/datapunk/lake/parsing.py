@@ -83,13 +83,9 @@ def record_adapter(
     for column in columns:
         kind = annotation(column)
         value = kind | None if column.nullable else kind
-<<<<<<< HEAD
-        fields[column.name] = value if column.required and not partial else NotRequired[value]
-=======
         if column.aliases:
             value = Annotated[value, Field(validation_alias=AliasChoices(*column.names))]
-        fields[column.name] = value if column.required else NotRequired[value]
->>>>>>> datasets
+        fields[column.name] = value if column.required and not partial else NotRequired[value]
     # Column names are only known at run time, which the type checker cannot follow.
     make: Any = TypedDict
     record: Any = make("Record", fields)

@@ -13,7 +13,7 @@ from datapunk.database import Row, Transaction, load_queries
 from datapunk.errors import FieldError, NotFoundError
 from datapunk.lake.datasets import Dataset
 from datapunk.lake.definition import Declared
-from datapunk.lake.filters import Output
+from datapunk.lake.plan import Field, Output
 from datapunk.paging import Page, decode_cursor, encode_cursor
 
 _SQL = Path(__file__).parent / "datasets.sql"
@@ -66,7 +66,7 @@ def as_of(dataset: Dataset, earlier: DatasetVersion) -> Dataset:
 def outputs_of(dataset: Dataset, earlier: DatasetVersion) -> Sequence[Output]:
     """Return what an earlier version's columns are now, under the names they had; dropped ones are gone."""
     found = [(column.name, dataset.column(column.name)) for column in earlier.definition.columns]
-    return [Output(name, column) for name, column in found if column is not None]
+    return [Output(name, Field(column)) for name, column in found if column is not None]
 
 
 def _version(row: Row) -> DatasetVersion:
