@@ -4,7 +4,7 @@ from aws_lambda_powertools.event_handler import Response
 from datapunk.database import transaction
 from datapunk.http import http_function
 from datapunk.lake.rest.described import READ_PARAMETERS, READ_RESPONSES
-from datapunk.lake.rest.errors import use_rest_errors
+from datapunk.lake.rest.errors import SHAPE
 from datapunk.lake.rest.reading import read_records
 from datapunk.lake.rest.requests import MEDIA_TYPES, read_request
 from datapunk.lake.rest.resolving import find_target
@@ -13,7 +13,7 @@ from datapunk.settings import settings
 PATH = "/v1/lake/rest/<dataset>"
 HEADERS = ("accept", "prefer", "range", "range-unit")
 app, handler = http_function("lake.read_rest", produces=MEDIA_TYPES, parameters=READ_PARAMETERS)
-use_rest_errors(app)
+app.write_errors_as(SHAPE)
 
 
 @app.get(PATH, tags=["lake"], responses=READ_RESPONSES)

@@ -10,7 +10,7 @@ from datapunk.lake.datasets import Dataset
 from datapunk.lake.parsing import CSV, JSON
 from datapunk.lake.rest import described, writing
 from datapunk.lake.rest.documents import RestAnswer
-from datapunk.lake.rest.errors import use_rest_errors
+from datapunk.lake.rest.errors import SHAPE
 from datapunk.lake.rest.requests import MEDIA_TYPES, RestRequest, read_request
 from datapunk.lake.rest.resolving import find_target
 from datapunk.outbox import relay_now
@@ -22,7 +22,7 @@ app, handler = http_function(
     produces=MEDIA_TYPES,
     parameters=described.WRITE_PARAMETERS,
 )
-use_rest_errors(app)
+app.write_errors_as(SHAPE)
 
 
 @app.post(PATH, tags=["lake"], responses=described.INSERT_RESPONSES)

@@ -35,6 +35,7 @@ from datapunk.context import (
 )
 from datapunk.errors import (
     DatapunkError,
+    ErrorShape,
     InvalidInputError,
     MalformedRequestError,
     NotFoundError,
@@ -46,13 +47,7 @@ from datapunk.hygiene import add_headers, check_query, clean_request
 from datapunk.identity import Caller, caller_from_authorizer
 from datapunk.parameters import declared_parameters
 from datapunk.policy import require
-from datapunk.problems import (
-    PROBLEM_JSON,
-    ErrorShape,
-    field_errors,
-    problem,
-    problem_headers,
-)
+from datapunk.problems import PROBLEM_JSON, field_errors, problem, problem_headers
 from datapunk.settings import settings
 from datapunk.telemetry import count, logger, observe
 
@@ -60,6 +55,7 @@ LambdaHandler = Callable[[dict[str, Any], Any], dict[str, Any]]
 MAX_BODY_BYTES = 6 * 1024 * 1024
 """Lambda's limit for a request; API Gateway would let 10 MB through."""
 _GUARD = Guard()
+_JSON = "application/json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +151,17 @@ class HttpFunction(APIGatewayRestResolver):
     def _convert_matches_into_route_keys(self, match: re.Match[str]) -> dict[str, str]:
         """Return the path's parameters decoded: the path is matched as the client wrote it."""
         return {name: unquote(value) for name, value in match.groupdict().items()}
+
+    def write_errors_as(self, shape: ErrorShape) -> None:
+        """Write all errors in a foreign protocol's shape."""
+        self.error_shape = shape
+        self.exception_handler(shape.own)(lambda raised: self._answer_own(shape, raised))
+
+    def _answer_own(self, shape: ErrorShape, raised: Exception) -> Response[str]:
+        status, document = shape.document(raised)
+        if (work := current()) is not None:
+            count("error_rate_total", service=work.service, error_type=str(document["code"]))
+        return Response(status_code=status, content_type=_JSON, body=_dumps(document))
 
     def _answer_error(self, raised: Exception) -> Response[str]:
         error, path = _as_datapunk_error(raised), self.current_event.path
@@ -261,7 +268,7 @@ def _problem_answer(
     headers = problem_headers(error)
     if app.error_shape is not None:
         status, document = app.error_shape.document(error)
-        return status, headers, "application/json", _dumps(document)
+        return status, headers, _JSON, _dumps(document)
     document = problem(error, instance=path, trace_id=work.trace.trace_id if work else "")
     return error.status, headers, PROBLEM_JSON, _dumps(document)
 

@@ -2,27 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from datapunk.errors import DatapunkError, FieldError, ForbiddenError, UnauthenticatedError
 
 PROBLEM_JSON = "application/problem+json"
 _LOCATIONS = {"body", "query", "path", "header"}
-
-
-@dataclass(frozen=True, slots=True)
-class ErrorShape:
-    """How a foreign protocol writes errors, as JSON.
-
-    `schema` is its name in the API's document, `document` makes an error's status and members, and
-    `statuses` are all that there are, with what they mean.
-    """
-
-    schema: str
-    document: Callable[[DatapunkError], tuple[int, Mapping[str, Any]]]
-    statuses: Mapping[int, str]
 
 
 def problem(error: DatapunkError, *, instance: str, trace_id: str) -> dict[str, Any]:

@@ -12,6 +12,8 @@ from datapunk.lake.checks import as_utc
 
 _RANGE = re.compile(r'([\[(])\s*("?)([^,"]*)\2\s*,\s*("?)([^,"]*)\4\s*([\])])\Z')
 _EMPTY = "empty"
+_HOURS = re.compile(r"(:[0-9.]+[+-]\d\d)\Z")
+"""The end of a time with an offset of hours, as PostgreSQL writes it."""
 
 
 def range_of(element: Any) -> Callable[[str], str]:
@@ -24,7 +26,7 @@ def range_of(element: Any) -> Callable[[str], str]:
         match = _RANGE.match(text)
         if match is None:
             raise ValueError("must be a range like [1,5) or empty")
-        bounds = (match[3].strip(), match[5].strip())
+        bounds = [_HOURS.sub(r"\1:00", match[place].strip()) for place in (3, 5)]
         try:
             low, high = (as_utc(bound.validate_python(part)) if part else None for part in bounds)
         except ValidationError:

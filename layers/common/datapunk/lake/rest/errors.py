@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
-import orjson
-from aws_lambda_powertools.event_handler import Response
-
-from datapunk.context import current
 from datapunk.errors import (
     ConflictError,
     ContentionError,
     DatapunkError,
     DeadlineExceededError,
+    ErrorShape,
     ForbiddenError,
     InvalidInputError,
     MalformedRequestError,
@@ -22,8 +19,6 @@ from datapunk.errors import (
     UnavailableError,
     UnsupportedMediaTypeError,
 )
-from datapunk.problems import ErrorShape
-from datapunk.telemetry import count
 
 _SHOWN = 100
 _CODES: dict[type[DatapunkError], str] = {
@@ -125,13 +120,16 @@ def in_rest(error: DatapunkError) -> RestError:
     return RestError(status, code, error.detail, details, error.action)
 
 
-def _document(error: DatapunkError) -> tuple[int, Mapping[str, Any]]:
-    written = in_rest(error)
+def _document(raised: Exception) -> tuple[int, Mapping[str, Any]]:
+    if isinstance(raised, RestError):
+        return raised.status, raised.as_dict()
+    written = in_rest(raised if isinstance(raised, DatapunkError) else DatapunkError())
     return written.status, written.as_dict()
 
 
 SHAPE = ErrorShape(
     schema="RestError",
+    own=RestError,
     document=_document,
     statuses={
         300: "More than one reference could be meant",
@@ -151,23 +149,3 @@ SHAPE = ErrorShape(
         504: "The work did not finish in time",
     },
 )
-
-
-class _HttpFunction(Protocol):
-    error_shape: ErrorShape | None
-
-    def exception_handler(self, exc_class: Any) -> Any: ...
-
-
-def use_rest_errors(app: _HttpFunction) -> None:
-    """Have an HTTP function answer all of its errors in PostgREST's shape."""
-    app.error_shape = SHAPE
-    app.exception_handler(RestError)(_answer)
-
-
-def _answer(error: RestError) -> Response[str]:
-    work = current()
-    if work is not None:
-        count("error_rate_total", service=work.service, error_type=error.code)
-    body = orjson.dumps(error.as_dict()).decode()
-    return Response(error.status, "application/json", body=body)

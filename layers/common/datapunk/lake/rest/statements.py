@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from psycopg import errors as pg
-
 from datapunk.errors import DatapunkError
 from datapunk.lake.plan import Comparison, Condition, Logic, Related, Select
 from datapunk.lake.rest.errors import RestError
+
+_SYNTAX_ERROR = "42601"
 
 
 @contextmanager
@@ -22,10 +22,10 @@ def bad_search(select: Select) -> Iterator[None]:
         yield
     except DatapunkError as error:
         searches = any(map(_searches, [*select.where, *map(Related, select.embeds)]))
-        if searches and isinstance(error.__cause__, pg.SyntaxError):
+        if searches and getattr(error.__cause__, "sqlstate", None) == _SYNTAX_ERROR:
             raise RestError(
                 400,
-                "42601",
+                _SYNTAX_ERROR,
                 "The value of fts is not a search expression.",
                 None,
                 "Join words with & and |, or use plfts, phfts or wfts for plain words.",
