@@ -19,7 +19,9 @@ T = {"dataset": "t"}
 def change(no_broker: None, invoke: Invoker) -> Any:
     """Return `change(*changes, **members)` of the dataset `t`."""
 
-    def send(*changes: dict[str, Any], headers: dict[str, str] | None = None, **more: Any) -> Answer:
+    def send(
+        *changes: dict[str, Any], headers: dict[str, str] | None = None, **more: Any
+    ) -> Answer:
         body = {"changes": list(changes), **more}
         return invoke(OPERATION, path=T, body=body, headers=headers)
 
@@ -188,7 +190,11 @@ def test_a_column_is_dropped_once_it_was_deprecated(
     assert told.json["columns"][1]["deprecated"] == "use a"
     assert late.status == 200
     assert _rows(invoke) == [{"a": "x"}]
-    assert [row["version"] for row in invoke("lake.list_versions", path=T).json["items"]] == [3, 2, 1]
+    assert [row["version"] for row in invoke("lake.list_versions", path=T).json["items"]] == [
+        3,
+        2,
+        1,
+    ]
 
 
 def test_rules_that_rows_break_are_refused_and_leave_nothing(

@@ -12,9 +12,7 @@ from tests.unit.lake.conftest import Insert, MakeDataset
 OPERATION = "lake.delete_dataset"
 
 
-def test_the_sample_is_deleted_and_told_of(
-    database: str, no_broker: None, invoke: Invoker
-) -> None:
+def test_the_sample_is_deleted_and_told_of(database: str, no_broker: None, invoke: Invoker) -> None:
     # Given
     invoke("lake.create_dataset")
     # When
@@ -34,7 +32,9 @@ def test_the_sample_is_deleted_and_told_of(
     assert event["data"] == {"dataset": "co2_weekly", "version": 1}
 
 
-def test_its_name_is_free_again(no_broker: None, make_dataset: MakeDataset, invoke: Invoker) -> None:
+def test_its_name_is_free_again(
+    no_broker: None, make_dataset: MakeDataset, invoke: Invoker
+) -> None:
     # Given
     make_dataset("t", a="text")
     # When
@@ -63,7 +63,9 @@ def test_what_is_referred_to_stays(
     assert (child_gone.status, taken.status) == (204, 204)
 
 
-def test_a_dataset_that_refers_to_itself_goes(no_broker: None, invoke: Invoker, database: str) -> None:
+def test_a_dataset_that_refers_to_itself_goes(
+    no_broker: None, invoke: Invoker, database: str
+) -> None:
     # Given
     columns = [{"name": "id", "type": "integer"}, {"name": "parent", "type": "integer"}]
     links = [{"columns": ["parent"], "dataset": "nodes"}]
@@ -73,7 +75,9 @@ def test_a_dataset_that_refers_to_itself_goes(no_broker: None, invoke: Invoker, 
     assert invoke(OPERATION, path={"dataset": "nodes"}).status == 204
 
 
-def test_only_the_state_that_was_read_is_deleted(no_broker: None, invoke: Invoker, database: str) -> None:
+def test_only_the_state_that_was_read_is_deleted(
+    no_broker: None, invoke: Invoker, database: str
+) -> None:
     # Given
     created = invoke("lake.create_dataset")
     # When

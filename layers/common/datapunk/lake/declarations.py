@@ -10,7 +10,10 @@ from datapunk.lake.columns import Column
 from datapunk.lake.definition import DatasetDefinition, Declared
 from datapunk.lake.schemas import AvroRecord, JsonSchema
 
-_WAYS: dict[str, type[JsonSchema | AvroRecord]] = {"json_schema": JsonSchema, "avro_schema": AvroRecord}
+_WAYS: dict[str, type[JsonSchema | AvroRecord]] = {
+    "json_schema": JsonSchema,
+    "avro_schema": AvroRecord,
+}
 
 
 def _columns_are_one_way(schema: dict[str, Any]) -> None:

@@ -74,7 +74,8 @@ def infer_dataset(name: str, media_type: str, charset: str, content: bytes) -> I
         raise _unusable("needs 1 to 250 columns, and a row at least")
     _rename(found)
     columns = [
-        Column(name=item.name, type=item.type, nullable=item.nulls > 0 or not rows) for item in found
+        Column(name=item.name, type=item.type, nullable=item.nulls > 0 or not rows)
+        for item in found
     ]
     return Inference(
         definition=DatasetDefinition(name=name, columns=columns), rows=rows, columns=found
@@ -112,7 +113,9 @@ def _records(media_type: str, content: bytes) -> list[dict[str, Any]]:
 
 
 def _unusable(message: str) -> InvalidInputError:
-    return InvalidInputError(f"The sample {message}.", errors=[FieldError("body", message, "sample")])
+    return InvalidInputError(
+        f"The sample {message}.", errors=[FieldError("body", message, "sample")]
+    )
 
 
 def _infer(

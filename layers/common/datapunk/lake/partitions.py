@@ -125,10 +125,14 @@ def add_month(tx: Transaction, table: dict[str, Any], month: dt.date) -> None:
         )
     )
     time = sql.Identifier(table["event_time"])
-    first, last = (sql.Literal(f"{day.isoformat()} 00:00:00+00") for day in (month, next_month(month)))
+    first, last = (
+        sql.Literal(f"{day.isoformat()} 00:00:00+00") for day in (month, next_month(month))
+    )
     kind = sql.SQL(table["kind"])
     tx.execute(
-        sql.SQL("CREATE TABLE {} (LIKE {} INCLUDING DEFAULTS INCLUDING CONSTRAINTS)").format(own, parent)
+        sql.SQL("CREATE TABLE {} (LIKE {} INCLUDING DEFAULTS INCLUDING CONSTRAINTS)").format(
+            own, parent
+        )
     )
     tx.execute(sql.SQL("ALTER TABLE {} ENABLE ROW LEVEL SECURITY").format(own))
     # Nobody writes to the default partition until the month is attached, or a row could be missed.
@@ -141,7 +145,9 @@ def add_month(tx: Transaction, table: dict[str, Any], month: dt.date) -> None:
         sql.SQL(move).format(default=default, own=own, time=time, first=first, last=last, kind=kind)
     )
     tx.execute(
-        sql.SQL("ALTER TABLE {} ATTACH PARTITION {} FOR VALUES {}").format(parent, own, bounds(month))
+        sql.SQL("ALTER TABLE {} ATTACH PARTITION {} FOR VALUES {}").format(
+            parent, own, bounds(month)
+        )
     )
 
 

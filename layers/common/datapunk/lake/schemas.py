@@ -80,9 +80,7 @@ class JsonProperty(BaseModel):
     sensitivity: Sensitivity = Field(default=Sensitivity.INTERNAL, alias="x-sensitivity")
     properties: dict[str, Any] | None = Field(default=None, description="Not checked.")
     required: list[str] | None = Field(default=None, description="Not checked.")
-    additional: Any = Field(
-        default=None, alias="additionalProperties", description="Not checked."
-    )
+    additional: Any = Field(default=None, alias="additionalProperties", description="Not checked.")
     items: Any = Field(default=None, description="Not checked.")
 
     def column(self, name: str, *, required: bool) -> Column:
@@ -235,7 +233,9 @@ class AvroField(BaseModel):
         if value is None or kind not in (ColumnType.DATE, ColumnType.TIMESTAMP, ColumnType.DECIMAL):
             return value
         if kind is ColumnType.DECIMAL:
-            raise ValueError(f"{self.name[:63]}: defaults of decimals are bytes, which are not read")
+            raise ValueError(
+                f"{self.name[:63]}: defaults of decimals are bytes, which are not read"
+            )
         unit = {"date": 86_400_000_000, "timestamp-millis": 1_000}.get(logical, 1)
         try:
             moment = _EPOCH + dt.timedelta(microseconds=int(value) * unit)
