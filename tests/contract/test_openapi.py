@@ -38,6 +38,7 @@ EXAMPLES = 8
 """Random requests for each operation, besides those at the bounds."""
 SCOPES = ("read", "write", "admin")
 NOBODY = "client:nobody-at-all"
+schemathesis.checks.load_all_checks()
 UNCHECKED: list[Any] = [
     schemathesis.checks.CHECKS.get_one(name)
     for name in ("positive_data_acceptance", "unsupported_method")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
+import time
 from typing import Any
 
 import psycopg
@@ -73,7 +75,6 @@ def test_a_month_takes_its_rows_from_the_default_partition(
     assert before["default"] == 4
     assert outcome["left"] == 0
     assert outcome["made"] == len(after) - len(before) > 0
-    assert (after["202104"] if "202104" in after else 0) == 0
     assert (after["203104"], after["203105"], after["default"]) == (1, 2, 1)
     found = invoke("lake.query_records", path={"dataset": "t"}, query={"order": "id"}).json
     assert [row["id"] for row in found["items"]] == [0, 1, 2, 3]
@@ -106,8 +107,6 @@ def test_a_month_whose_table_is_in_use_comes_with_the_next_run(
 
 
 def _extend(day: dt.date, seconds: float = 60) -> dict[str, int]:
-    import time
-
     work = WorkContext(
         operation=OPERATION,
         correlation_id=continue_correlation(""),
@@ -128,4 +127,4 @@ def test_months_are_consecutive_calendar_months(day: dt.date, behind: int, ahead
     assert len(months) == behind + ahead + 1
     assert all(month.day == 1 for month in months)
     assert months[behind] == day.replace(day=1)
-    assert all(next_month(one) == two for one, two in zip(months, months[1:], strict=False))
+    assert all(next_month(one) == two for one, two in itertools.pairwise(months))

@@ -111,7 +111,7 @@ def test_names_become_names_of_columns() -> None:
     assert [column.name for column in found.columns] == [
         *("mean_temp_c_2", "mean_temp_c", "c_2nd", "order_2", "gr_e", "c", "x"),
     ]
-    assert [column.source for column in found.columns][0] == "Mean Temp (C)"
+    assert found.columns[0].source == "Mean Temp (C)"
 
 
 @pytest.mark.parametrize(

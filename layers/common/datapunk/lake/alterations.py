@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import LiteralString
 
 from psycopg import sql
-from psycopg.errors import QueryCanceled
 
 from datapunk.context import remaining_seconds
 from datapunk.database import Transaction, load_queries
+from datapunk.database.failures import is_cancelled
 from datapunk.errors import ConflictError, DeadlineExceededError, FieldError
 from datapunk.lake import changes as change_models
 from datapunk.lake.changes import Change, SetChecks
@@ -141,7 +141,7 @@ def _rewrite(tx: Transaction, dataset: Dataset, action: sql.Composed, column: st
     try:
         _run(tx, dataset, action)
     except DeadlineExceededError as error:
-        if not isinstance(error.__cause__, QueryCanceled):
+        if not is_cancelled(error):
             raise
         message = (
             f"has more rows than can be rewritten in {REWRITE_SECONDS:.0f} s, while nobody could read "

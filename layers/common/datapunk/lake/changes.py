@@ -12,7 +12,6 @@ from datapunk.lake.checks import Checks
 from datapunk.lake.columns import Column, ColumnType, Identifier, Sensitivity
 from datapunk.lake.datasets import Dataset
 from datapunk.lake.definition import Compatibility, Reference
-from datapunk.problems import field_errors
 
 WIDENINGS: dict[ColumnType, frozenset[ColumnType]] = {
     ColumnType.INTEGER: frozenset({ColumnType.NUMBER, ColumnType.DECIMAL, ColumnType.TEXT}),
@@ -272,8 +271,9 @@ class _Applying:
         try:
             return Dataset.model_validate(document)
         except ValidationError as error:
-            found = field_errors(error.errors(include_input=False, include_url=False))
-            raise self._invalid(found[0].message, found[0].code) from None
+            first = error.errors(include_input=False, include_url=False)[0]
+            message = str(first["msg"]).removeprefix("Value error, ")
+            raise self._invalid(message, str(first["type"])) from None
 
     def _named(self, name: str) -> Column:
         column = self.dataset.column(name)

@@ -16,7 +16,7 @@ from pydantic import Field
 from datapunk.database import Row, Transaction, load_queries
 from datapunk.errors import ConflictError, FieldError, InvalidInputError, NotFoundError
 from datapunk.lake.columns import Column, ColumnType
-from datapunk.lake.definition import DatasetDefinition, Declared, Reference
+from datapunk.lake.definition import DatasetDefinition, Declared, Named, Reference
 from datapunk.lake.partitions import OWNER_ROLE, SCHEMA, bounded_locks
 from datapunk.lake.tables import (
     ROW_ID,
@@ -40,10 +40,9 @@ _SQL = Path(__file__).with_suffix(".sql")
 _LIST = "lake.datasets"
 
 
-class Dataset(Declared):
+class Dataset(Declared, Named):
     """A dataset as it is stored."""
 
-    name: str
     tenant: str
     version: int
     owner: str

@@ -49,6 +49,12 @@ class Reference(BaseModel):
     on_delete: OnDelete = OnDelete.RESTRICT
 
 
+class Named(BaseModel):
+    """What has a name, which comes first in its document."""
+
+    name: Identifier
+
+
 class Declared(BaseModel):
     """What can be said of a dataset besides its name."""
 
@@ -157,7 +163,7 @@ def _kind(what: str) -> str:
     return "a key" if what == "the key" else "it"
 
 
-class DatasetDefinition(Declared):
+class DatasetDefinition(Declared, Named):
     """What a dataset is made from."""
 
     model_config = ConfigDict(
@@ -176,8 +182,6 @@ class DatasetDefinition(Declared):
             ]
         },
     )
-
-    name: Identifier
 
     @model_validator(mode="after")
     def _references_have_names(self) -> DatasetDefinition:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from psycopg import sql
-from psycopg.errors import ForeignKeyViolation
 from pydantic import BaseModel
 
 from datapunk.database import Transaction
-from datapunk.database.failures import copy_position
+from datapunk.database.failures import copy_position, violated_reference
 from datapunk.errors import ConflictError, FieldError, InvalidInputError
 from datapunk.events import CloudEvent
 from datapunk.lake.datasets import OWNER_ROLE, Dataset
@@ -80,12 +79,9 @@ def _unreferenced(
     error: InvalidInputError | ConflictError, dataset: Dataset
 ) -> InvalidInputError | None:
     """Return the error that names the reference which led nowhere, None where none did."""
-    cause = error.__cause__
-    if not isinstance(cause, ForeignKeyViolation):
-        return None
-    name = cause.diag.constraint_name
+    name = violated_reference(error)
     link = next((link for link in dataset.references if link.name == name), None)
-    if link is None:
+    if name is None or link is None:
         return None
     message = f"a value names no row of {link.dataset}"
     return InvalidInputError(
