@@ -104,6 +104,7 @@ class Api:
         definition = json.dumps({"name": name, "columns": COLUMNS, "key": ["id"]}).encode()
         self.call("POST", "/v1/lake/datasets", definition, "application/json")
         rows = make_rows(count)
+        self.connection.close()  # idle meanwhile, so the gateway may have closed its side
         for start in range(0, count, CHUNK):
             body = as_csv(rows[start : start + CHUNK])
             self.call("POST", f"/v1/lake/datasets/{name}/records", body, "text/csv")

@@ -42,7 +42,7 @@ READ_PARAMETERS: tuple[dict[str, Any], ...] = (
             "name": name,
             "in": "query",
             "description": text,
-            "schema": {"type": "integer", "minimum": 0},
+            "schema": {"type": "integer"},
         }
         for name, text in (("limit", "Most rows."), ("offset", "Rows to leave out at the start."))
     ),
