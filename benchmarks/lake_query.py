@@ -56,7 +56,7 @@ QUESTIONS = {
     "one row by key": "id=eq.{middle}",
     "100 of a filter": "value=gte.200&order=id&limit=100",
     "1,000 rows": "order=id&limit=1000",
-    "groups of all": "select=station,count(),mean:value.avg()&order=station",
+    "groups of all": "select=station,count(),most:value.max()&order=station",
     "or, in, count": "or=(id.lt.50,station.in.(station 1))&order=id&limit=20",
 }
 _OURS = ("PATH", "HOME", "LANG", "TZ")
