@@ -17,7 +17,7 @@ app, handler = http_function("lake.get_dataset", raises=(NotFoundError,))
 @app.get("/v1/lake/datasets/<dataset>", tags=["lake"])
 def get_dataset(
     dataset: Annotated[str, Path(pattern=IDENTIFIER)],
-    version: Annotated[int | None, Query(ge=1, lt=2**31)] = None,
+    version: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None,
 ) -> Response[Dataset]:
     """Return the dataset with its version, columns and key, or what it was in an earlier `version`."""
     with transaction() as tx:

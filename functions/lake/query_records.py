@@ -28,7 +28,7 @@ app, handler = http_function(
 @app.get("/v1/lake/datasets/<dataset>/records", tags=["lake"])
 def query_records(
     dataset: Annotated[str, Path(pattern=IDENTIFIER)],
-    version: Annotated[int | None, Header(alias="Dataset-Version", ge=1, lt=2**31)] = None,
+    version: Annotated[int | None, Header(alias="Dataset-Version", ge=1, le=2**31 - 1)] = None,
 ) -> Response[str]:
     """Return a page of records. Filters are `column=operator.value`, as PostgREST writes them.
 

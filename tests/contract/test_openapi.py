@@ -38,6 +38,8 @@ EXAMPLES = 8
 """Random requests for each operation, besides those at the bounds."""
 SCOPES = ("read", "write", "admin")
 NOBODY = "client:nobody-at-all"
+SPARE = "spare"
+"""A dataset that is there to be deleted."""
 schemathesis.checks.load_all_checks()
 UNCHECKED: list[Any] = [
     schemathesis.checks.CHECKS.get_one(name)
@@ -56,6 +58,7 @@ CHOOSY = {
     *("nexus.introspect_token", "nexus.issue_certificate", "nexus.issue_token"),
     *("nexus.revoke_role", "nexus.revoke_token", "nexus.rotate_api_key", "nexus.delete_rate_limit"),
     *("nexus.get_rate_limit", "lake.insert_records", "lake.write_rest", "stream.publish_event"),
+    *("lake.change_dataset", "lake.infer_dataset"),
 }
 """Operations that need more than chance to do their work; their own tests have them do it."""
 LIMIT = """
@@ -107,7 +110,8 @@ def stage(platform: Clone) -> Stage:
 
 def _existing(admin: Web, anyone: Web, demo: str) -> dict[str, str]:
     definition = {"name": "fuzzed", "columns": [{"name": "id", "type": "text"}], "key": ["id"]}
-    assert admin.post("/v1/lake/datasets", definition).status == 201
+    for name in ("fuzzed", SPARE):
+        assert admin.post("/v1/lake/datasets", {**definition, "name": name}).status == 201
     user = admin.post("/v1/nexus/users", {"email": "fuzzed@example.com", "name": "Fuzzed"}).json()
     key = admin.post("/v1/nexus/api-keys", {"name": "fuzzed", "scopes": ["read"]}).json()
     workload = admin.call("PUT", "/v1/nexus/workloads/fuzzed", {"scopes": ["read"]}).json()
@@ -140,6 +144,8 @@ def _drive_carefully(case: schemathesis.Case[Any], stage: Stage) -> None:
     for name, value in drawn.items():
         if name == "client" and re.search(CLIENT, unquote(str(value))):
             drawn[name] = NOBODY
+        elif name == "dataset" and case.method == "DELETE":
+            drawn[name] = SPARE
         elif name in stage.known and (exists := next(stage.known[name])) is not None:
             drawn[name] = exists
 
