@@ -31,6 +31,9 @@ from infrastructure.local.platform import Platform
 from tests.e2e.clone import Clone, eventually
 from tests.e2e.web import TIMEOUT, Answer, Web, assert_problem
 
+SLOW = 10.0
+"""Seconds that requests may take on a busy machine."""
+
 ROUTE = "/v1/lake/datasets"
 REQUEST = f"GET {ROUTE} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 WEEK = 7 * 86_400
@@ -161,8 +164,10 @@ def test_openssl_gets_in_with_a_certificate_and_not_without(
     older = wire.openssl("-tls1_2", *own)
     # Then
     assert with_it.stdout.startswith("HTTP/1.1 200 OK"), with_it.stderr
-    assert (without.returncode, without.stdout) == (1, "")
-    assert (older.returncode, older.stdout) == (1, "")
+    # openssl ends with 1, or with the number of the system's error when the connection is cut off.
+    assert without.returncode != 0
+    assert older.returncode != 0
+    assert (without.stdout, older.stdout) == ("", "")
 
 
 @contextmanager
@@ -243,8 +248,8 @@ def test_a_revoked_certificate_opens_nothing_after_five_seconds(wire: Wire) -> N
         # When
         path = f"/v1/nexus/certificates/{serial_of(service.file)}"
         assert wire.admin().call("DELETE", path).status == 204
-        time.sleep(FRESH)
-        # Then
+        # Then, as long as the authorizer may remember it and a little more
+        eventually(lambda: ask(connection).status == 401, seconds=FRESH + SLOW)
         assert_problem(ask(connection), 401)
     assert_problem(wire.call(service.context()), 401)
 
