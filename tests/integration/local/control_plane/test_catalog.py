@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from samtranslator.yaml_helper import yaml_parse
 
+from infrastructure.gateways.routes import METHODS
 from infrastructure.local.catalog import Authorizer, Catalog, QueueMapping, StorageNotification
 from infrastructure.local.paths import PROJECT
 
@@ -73,13 +74,19 @@ def test_environments_are_resolved(catalog: Catalog, template: dict[str, Any]) -
         assert item.environment["STORAGE_BUCKET"]
 
 
+def _methods(method: str) -> tuple[str, ...]:
+    """Return what `ANY` is on one machine."""
+    return METHODS if method == "ANY" else (method,)
+
+
 def test_every_route_is_there(catalog: Catalog, template: dict[str, Any]) -> None:
     # Given
     expected = {
-        (event["Properties"]["Method"].upper(), event["Properties"]["Path"], operation)
+        (method, event["Properties"]["Path"], operation)
         for operation, item in _functions(template).items()
         for event in item.get("Events", {}).values()
         if event["Type"] == "Api"
+        for method in _methods(event["Properties"]["Method"].upper())
     }
     # When
     assert catalog.rest_api is not None
