@@ -1,6 +1,6 @@
 # Datapunk: every target brings the environment it needs; nothing is installed by hand.
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs demo test check lint build bench openapi schema deploy
+.PHONY: help up down status logs demo token test check lint build bench openapi policies schema deploy
 
 PYTHON ?= python3
 ENV ?= dev
@@ -35,6 +35,11 @@ demo: ## Load real data, query it, wait for its event: the platform end to end
 	@$(BOOTSTRAP) --group local
 	@$(RUN) -m infrastructure.local demo
 
+# Every shell has a USER of its own; only the one given to make is meant.
+token: ## Print a bearer token for the demo user (USER=admin SCOPES="read write admin": for another)
+	@$(BOOTSTRAP) --group local
+	@$(RUN) -m infrastructure.local token $(if $(filter command line,$(origin USER)),--user "$(USER)") $(if $(SCOPES),--scope "$(SCOPES)")
+
 test: ## Run all tests against throw-away services (ARGS="-k lake": only some)
 	@$(BOOTSTRAP) --group dev --tools sam
 	@$(RUN) -m infrastructure.local install
@@ -46,6 +51,7 @@ check: ## Look at style, types, templates and generated documents; change nothin
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
 	@$(RUN) -m infrastructure.documents --check
+	@$(RUN) -m infrastructure.policies --check
 	@.venv/bin/cfn-lint template.yaml 'infrastructure/*.yaml'
 	@SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 $(SAM) validate --lint
 
@@ -56,6 +62,7 @@ lint: ## Mend style where a tool can
 
 build: ## Build functions and layers for AWS, without containers, and check their sizes
 	@$(BOOTSTRAP) --group dev --tools sam
+	@$(RUN) -m infrastructure.policies --check
 	@SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 $(SAM) build
 	@$(RUN) -m infrastructure.build.sizes
 
@@ -68,6 +75,10 @@ bench: ## Run every benchmark (NAME=ingest: one of them)
 openapi: ## Write the OpenAPI document and the generated parts of docs/reference
 	@$(BOOTSTRAP) --group dev
 	@$(RUN) -m infrastructure.documents
+
+policies: ## Compile the policy of infrastructure/policies, through all its gates, into the common layer
+	@$(BOOTSTRAP) --group dev
+	@$(RUN) -m infrastructure.policies
 
 schema: ## Write infrastructure/schema.sql from the migrations
 	@$(BOOTSTRAP) --group dev

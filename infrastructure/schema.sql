@@ -4,9 +4,13 @@ CREATE SCHEMA lake;
 
 CREATE SCHEMA lake_data;
 
+CREATE SCHEMA nexus;
+
 CREATE SCHEMA platform;
 
 CREATE SCHEMA stream;
+
+CREATE SCHEMA user_data;
 
 CREATE FUNCTION platform.current_principal() RETURNS text
     LANGUAGE sql STABLE PARALLEL SAFE
@@ -17,6 +21,126 @@ CREATE FUNCTION platform.current_tenant() RETURNS text
     RETURN NULLIF(current_setting('datapunk.tenant'::text, true), ''::text);
 
 COMMENT ON FUNCTION platform.current_tenant() IS 'Tenant of the transaction''s caller; null outside of a platform transaction, so no row is visible.';
+
+CREATE TABLE nexus.role_assignments (
+    tenant text DEFAULT platform.current_tenant() NOT NULL,
+    principal text NOT NULL,
+    role text NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT role_assignments_role_check CHECK ((role ~ '^[a-z][a-z0-9_.-]{0,62}$'::text))
+);
+
+ALTER TABLE ONLY nexus.role_assignments FORCE ROW LEVEL SECURITY;
+
+CREATE FUNCTION nexus.administers() RETURNS boolean
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN COALESCE(((platform.current_tenant() = '*'::text) OR (EXISTS (SELECT FROM nexus.role_assignments assigned WHERE ((assigned.tenant = platform.current_tenant()) AND (assigned.principal = platform.current_principal()) AND (assigned.role = 'admin'::text))))), false);
+
+COMMENT ON FUNCTION nexus.administers() IS 'Whether the transaction''s caller is an administrator of its tenant, or the platform itself.';
+
+CREATE FUNCTION nexus.append_audit(entry text, only_after_effect boolean) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    parts  jsonb := entry::jsonb;
+    chain  text := parts ->> 'tenant';
+    number bigint;
+    before bytea;
+    after  bytea;
+BEGIN
+    IF only_after_effect AND pg_current_xact_id_if_assigned() IS NULL THEN
+        RETURN NULL;
+    END IF;
+    -- Held until the end of the transaction: the next record of the tenant must see this one.
+    PERFORM pg_advisory_xact_lock(hashtextextended('nexus.audit ' || chain, 0));
+    SELECT head.sequence, head.hash INTO number, before
+    FROM nexus.audit_heads AS head WHERE head.tenant = chain;
+    number := coalesce(number, 0) + 1;
+    before := coalesce(before, decode(repeat('00', 32), 'hex'));
+    after := sha256(convert_to(
+        '{"entry":' || entry || ',"previous":"' || encode(before, 'hex')
+        || '","sequence":' || number || '}',
+        'UTF8'
+    ));
+    INSERT INTO nexus.audit (
+        tenant, sequence, at, principal, actors, action, resource, outcome, detail, source, trace_id,
+        correlation_id, previous_hash, hash
+    ) VALUES (
+        chain, number, (parts ->> 'at')::timestamptz, parts ->> 'principal',
+        ARRAY(SELECT jsonb_array_elements_text(parts -> 'actors')),
+        parts ->> 'action', parts ->> 'resource', parts ->> 'outcome', parts -> 'detail',
+        parts ->> 'source', parts ->> 'trace_id', parts ->> 'correlation_id', before, after
+    );
+    INSERT INTO nexus.audit_heads (tenant, sequence, hash) VALUES (chain, number, after)
+    ON CONFLICT (tenant) DO UPDATE SET sequence = excluded.sequence, hash = excluded.hash;
+    RETURN number;
+END
+$$;
+
+COMMENT ON FUNCTION nexus.append_audit(entry text, only_after_effect boolean) IS 'Append a record to its tenant''s chain and return its number; with only_after_effect nothing happens in a transaction that has changed nothing, and null is returned.';
+
+CREATE FUNCTION nexus.current_user_id() RETURNS uuid
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN CASE WHEN (platform.current_principal() ~ '^user:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$'::text) THEN (substr(platform.current_principal(), 6))::uuid ELSE NULL::uuid END;
+
+COMMENT ON FUNCTION nexus.current_user_id() IS 'The user in whose name the transaction runs; null for clients, services and the platform itself.';
+
+CREATE FUNCTION nexus.expire_audit() RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    cutoff  timestamptz := clock_timestamp() - interval '365 days';
+    removed bigint;
+BEGIN
+    -- A chain loses its beginning only: everything before the first record that is young enough.
+    WITH ends AS (
+        SELECT head.tenant,
+               coalesce(
+                   (SELECT min(young.sequence) FROM nexus.audit AS young
+                    WHERE young.tenant = head.tenant AND young.at >= cutoff) - 1,
+                   head.sequence
+               ) AS sequence
+        FROM nexus.audit_heads AS head
+    )
+    INSERT INTO nexus.audit_anchors (tenant, sequence, hash)
+    SELECT last.tenant, last.sequence, last.hash
+    FROM ends JOIN nexus.audit AS last USING (tenant, sequence)
+    ON CONFLICT (tenant) DO UPDATE
+        SET sequence = excluded.sequence, hash = excluded.hash, expired_at = clock_timestamp();
+    DELETE FROM nexus.audit AS old USING nexus.audit_anchors AS anchor
+    WHERE old.tenant = anchor.tenant AND old.sequence <= anchor.sequence;
+    GET DIAGNOSTICS removed = ROW_COUNT;
+    RETURN removed;
+END
+$$;
+
+COMMENT ON FUNCTION nexus.expire_audit() IS 'Remove the records that are older than 365 days and return how many; their last hash stays as an anchor.';
+
+CREATE FUNCTION nexus.operates() RETURNS boolean
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN COALESCE(((platform.current_tenant() = ANY (ARRAY['public'::text, '*'::text])) AND nexus.administers()), false);
+
+COMMENT ON FUNCTION nexus.operates() IS 'Whether the caller may make tenants: administrators of the platform''s own tenant, public, may.';
+
+CREATE FUNCTION nexus.refuse_early_audit_removal() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF TG_OP = 'TRUNCATE' OR OLD.at > clock_timestamp() - interval '365 days' THEN
+        RAISE EXCEPTION 'audit records are kept for 365 days'
+            USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    RETURN OLD;
+END
+$$;
+
+CREATE FUNCTION platform.sees(tenant text) RETURNS boolean
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN (platform.current_tenant() = ANY (ARRAY[tenant, '*'::text]));
+
+COMMENT ON FUNCTION platform.sees(tenant text) IS 'Whether the transaction''s caller may see rows of a tenant; only the platform''s own lookups are ''*''.';
 
 CREATE TABLE lake.datasets (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
@@ -34,6 +158,216 @@ CREATE TABLE lake.datasets (
 );
 
 ALTER TABLE ONLY lake.datasets FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE nexus.api_keys (
+    id text NOT NULL,
+    tenant text DEFAULT platform.current_tenant() NOT NULL,
+    owner text DEFAULT platform.current_principal() NOT NULL,
+    name text NOT NULL,
+    secret_hash bytea NOT NULL,
+    scopes text[] NOT NULL,
+    lifetime interval NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    last_used_at timestamp with time zone,
+    replaced_by text,
+    revoked_at timestamp with time zone,
+    CONSTRAINT api_keys_id_check CHECK ((id ~ '^[0-9A-Za-z]{8}$'::text)),
+    CONSTRAINT api_keys_lifetime_check CHECK ((lifetime > '00:00:00'::interval)),
+    CONSTRAINT api_keys_scopes_check CHECK ((cardinality(scopes) > 0)),
+    CONSTRAINT api_keys_secret_hash_check CHECK ((octet_length(secret_hash) = 32))
+);
+
+ALTER TABLE ONLY nexus.api_keys FORCE ROW LEVEL SECURITY;
+
+COMMENT ON COLUMN nexus.api_keys.lifetime IS 'What the key was issued for, and its successor will be; rotation moves expires_at.';
+
+COMMENT ON COLUMN nexus.api_keys.last_used_at IS 'Written once a minute at most.';
+
+CREATE TABLE nexus.audit (
+    tenant text NOT NULL,
+    sequence bigint NOT NULL,
+    at timestamp with time zone NOT NULL,
+    principal text NOT NULL,
+    actors text[] NOT NULL,
+    action text NOT NULL,
+    resource text NOT NULL,
+    outcome text NOT NULL,
+    detail jsonb NOT NULL,
+    source text NOT NULL,
+    trace_id text NOT NULL,
+    correlation_id text NOT NULL,
+    previous_hash bytea NOT NULL,
+    hash bytea NOT NULL,
+    CONSTRAINT audit_hash_check CHECK ((length(hash) = 32)),
+    CONSTRAINT audit_outcome_check CHECK ((outcome = ANY (ARRAY['begun'::text, 'done'::text, 'denied'::text, 'failed'::text]))),
+    CONSTRAINT audit_previous_hash_check CHECK ((length(previous_hash) = 32)),
+    CONSTRAINT audit_sequence_check CHECK ((sequence > 0))
+);
+
+ALTER TABLE ONLY nexus.audit FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE nexus.audit IS 'One chain per tenant: each record''s hash covers the record and the hash before it. Kept for 365 days.';
+
+CREATE TABLE nexus.audit_anchors (
+    tenant text NOT NULL,
+    sequence bigint NOT NULL,
+    hash bytea NOT NULL,
+    expired_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
+ALTER TABLE ONLY nexus.audit_anchors FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE nexus.audit_anchors IS 'The last record of each chain that expired: what remains must go on from its hash.';
+
+CREATE TABLE nexus.audit_heads (
+    tenant text NOT NULL,
+    sequence bigint NOT NULL,
+    hash bytea NOT NULL
+);
+
+ALTER TABLE ONLY nexus.audit_heads FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE nexus.audit_heads IS 'The last record of each chain: by it a chain whose end was cut off is known.';
+
+CREATE TABLE nexus.certificates (
+    serial text NOT NULL,
+    tenant text NOT NULL,
+    service text NOT NULL,
+    not_before timestamp with time zone NOT NULL,
+    not_after timestamp with time zone NOT NULL,
+    revoked_at timestamp with time zone,
+    CONSTRAINT certificates_serial_check CHECK ((serial ~ '^[0-9a-f]{1,40}$'::text))
+);
+
+ALTER TABLE ONLY nexus.certificates FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE nexus.certificates IS 'Certificates issued, by serial number: one that is not here, or is revoked, opens nothing.';
+
+CREATE TABLE nexus.oauth_clients (
+    id text NOT NULL,
+    tenant text NOT NULL,
+    name text NOT NULL,
+    secret_hash bytea,
+    redirect_uris text[] DEFAULT '{}'::text[] NOT NULL,
+    post_logout_redirect_uris text[] DEFAULT '{}'::text[] NOT NULL,
+    grant_types text[] NOT NULL,
+    scopes text[] NOT NULL,
+    created_by text DEFAULT platform.current_principal() NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT oauth_clients_id_check CHECK ((id ~ '^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$'::text))
+);
+
+ALTER TABLE ONLY nexus.oauth_clients FORCE ROW LEVEL SECURITY;
+
+COMMENT ON COLUMN nexus.oauth_clients.secret_hash IS 'Digest of the secret; null for a public client, which proves itself by PKCE only.';
+
+CREATE TABLE nexus.oauth_codes (
+    hash bytea NOT NULL,
+    grant_id uuid NOT NULL,
+    redirect_uri text NOT NULL,
+    challenge text NOT NULL,
+    nonce text,
+    expires_at timestamp with time zone NOT NULL,
+    used_at timestamp with time zone
+);
+
+ALTER TABLE ONLY nexus.oauth_codes FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE nexus.oauth_grants (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    tenant text NOT NULL,
+    client_id text NOT NULL,
+    principal text NOT NULL,
+    session_id text,
+    scopes text[] NOT NULL,
+    auth_time timestamp with time zone NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    revoked_at timestamp with time zone
+);
+
+ALTER TABLE ONLY nexus.oauth_grants FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE nexus.oauth_grants IS 'One authorization of a client by a user: the family that its code and all its refresh tokens belong to.';
+
+CREATE TABLE nexus.oauth_refresh_tokens (
+    hash bytea NOT NULL,
+    grant_id uuid NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    used_at timestamp with time zone
+);
+
+ALTER TABLE ONLY nexus.oauth_refresh_tokens FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE nexus.rate_limits (
+    tenant text DEFAULT platform.current_tenant() NOT NULL,
+    subject text DEFAULT ''::text NOT NULL,
+    service text DEFAULT ''::text NOT NULL,
+    route text DEFAULT ''::text NOT NULL,
+    quota integer NOT NULL,
+    window_seconds integer NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT rate_limits_check CHECK (((service = ''::text) OR (route = ''::text))),
+    CONSTRAINT rate_limits_quota_check CHECK (((quota >= 1) AND (quota <= 1000000))),
+    CONSTRAINT rate_limits_window_seconds_check CHECK (((window_seconds >= 1) AND (window_seconds <= 86400)))
+);
+
+ALTER TABLE ONLY nexus.rate_limits FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE nexus.rate_limits IS 'Limits other than the default. subject: a principal or key; service: a module; route: an operation; empty for any. tenant * is for all tenants; the most specific row counts.';
+
+CREATE TABLE nexus.revocations (
+    subject text NOT NULL,
+    issued_through timestamp with time zone NOT NULL,
+    expires_at timestamp with time zone NOT NULL
+);
+
+ALTER TABLE ONLY nexus.revocations FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE nexus.revocations IS 'Access tokens refused before their end: by id, grant or principal, if issued until then.';
+
+CREATE TABLE nexus.tenants (
+    id text NOT NULL,
+    name text NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    updated_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT tenants_id_check CHECK ((id ~ '^[a-z][a-z0-9_-]{0,62}$'::text))
+);
+
+ALTER TABLE ONLY nexus.tenants FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE nexus.users (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    tenant text DEFAULT platform.current_tenant() NOT NULL,
+    email text NOT NULL,
+    email_verified boolean DEFAULT false NOT NULL,
+    name text NOT NULL,
+    password_hash text,
+    disabled_at timestamp with time zone,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    updated_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT users_email_check CHECK ((email = lower(email)))
+);
+
+ALTER TABLE ONLY nexus.users FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE nexus.workloads (
+    tenant text NOT NULL,
+    service text NOT NULL,
+    scopes text[] NOT NULL,
+    role_arn text,
+    secret_hash bytea,
+    created_by text DEFAULT platform.current_principal() NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    updated_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT workloads_check CHECK (((role_arn IS NULL) <> (secret_hash IS NULL))),
+    CONSTRAINT workloads_service_check CHECK ((service ~ '^[a-z][a-z0-9-]{0,62}$'::text))
+);
+
+ALTER TABLE ONLY nexus.workloads FORCE ROW LEVEL SECURITY;
+
+COMMENT ON COLUMN nexus.workloads.role_arn IS 'The IAM role the service proves to have; null where it has a registration secret.';
 
 CREATE TABLE platform.delivery_start (
     consumer text NOT NULL,
@@ -120,6 +454,19 @@ ALTER TABLE stream.events ALTER COLUMN "position" ADD GENERATED ALWAYS AS IDENTI
     CACHE 1
 );
 
+CREATE TABLE user_data.linked_accounts (
+    issuer text NOT NULL,
+    subject text NOT NULL,
+    user_id uuid NOT NULL,
+    email text NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    used_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
+ALTER TABLE ONLY user_data.linked_accounts FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE user_data.linked_accounts IS 'Accounts at other providers: an issuer never gives a subject to another person, an e-mail address may move.';
+
 ALTER TABLE ONLY lake.datasets
     ADD CONSTRAINT datasets_pkey PRIMARY KEY (id);
 
@@ -128,6 +475,54 @@ ALTER TABLE ONLY lake.datasets
 
 ALTER TABLE ONLY lake.datasets
     ADD CONSTRAINT datasets_tenant_name_key UNIQUE (tenant, name);
+
+ALTER TABLE ONLY nexus.api_keys
+    ADD CONSTRAINT api_keys_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY nexus.audit_anchors
+    ADD CONSTRAINT audit_anchors_pkey PRIMARY KEY (tenant);
+
+ALTER TABLE ONLY nexus.audit_heads
+    ADD CONSTRAINT audit_heads_pkey PRIMARY KEY (tenant);
+
+ALTER TABLE ONLY nexus.audit
+    ADD CONSTRAINT audit_pkey PRIMARY KEY (tenant, sequence);
+
+ALTER TABLE ONLY nexus.certificates
+    ADD CONSTRAINT certificates_pkey PRIMARY KEY (serial);
+
+ALTER TABLE ONLY nexus.oauth_clients
+    ADD CONSTRAINT oauth_clients_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY nexus.oauth_codes
+    ADD CONSTRAINT oauth_codes_pkey PRIMARY KEY (hash);
+
+ALTER TABLE ONLY nexus.oauth_grants
+    ADD CONSTRAINT oauth_grants_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY nexus.oauth_refresh_tokens
+    ADD CONSTRAINT oauth_refresh_tokens_pkey PRIMARY KEY (hash);
+
+ALTER TABLE ONLY nexus.rate_limits
+    ADD CONSTRAINT rate_limits_pkey PRIMARY KEY (tenant, subject, service, route);
+
+ALTER TABLE ONLY nexus.revocations
+    ADD CONSTRAINT revocations_pkey PRIMARY KEY (subject);
+
+ALTER TABLE ONLY nexus.role_assignments
+    ADD CONSTRAINT role_assignments_pkey PRIMARY KEY (tenant, principal, role);
+
+ALTER TABLE ONLY nexus.tenants
+    ADD CONSTRAINT tenants_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY nexus.users
+    ADD CONSTRAINT users_email_key UNIQUE (email);
+
+ALTER TABLE ONLY nexus.users
+    ADD CONSTRAINT users_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY nexus.workloads
+    ADD CONSTRAINT workloads_pkey PRIMARY KEY (tenant, service);
 
 ALTER TABLE ONLY platform.delivery_start
     ADD CONSTRAINT delivery_start_pkey PRIMARY KEY (consumer, message_id);
@@ -150,22 +545,188 @@ ALTER TABLE ONLY stream.events
 ALTER TABLE ONLY stream.events
     ADD CONSTRAINT events_tenant_source_id_key UNIQUE (tenant, source, id);
 
+ALTER TABLE ONLY user_data.linked_accounts
+    ADD CONSTRAINT linked_accounts_pkey PRIMARY KEY (issuer, subject);
+
+CREATE INDEX api_keys_owner ON nexus.api_keys USING btree (tenant, owner, id COLLATE "C");
+
+CREATE INDEX api_keys_tenant ON nexus.api_keys USING btree (tenant, id COLLATE "C");
+
+CREATE INDEX audit_at ON nexus.audit USING btree (at);
+
+CREATE INDEX certificates_not_after ON nexus.certificates USING btree (not_after);
+
+CREATE INDEX certificates_workload ON nexus.certificates USING btree (tenant, service);
+
+CREATE INDEX oauth_clients_tenant ON nexus.oauth_clients USING btree (tenant, id);
+
+CREATE INDEX oauth_codes_grant ON nexus.oauth_codes USING btree (grant_id);
+
+CREATE INDEX oauth_grants_expires_at ON nexus.oauth_grants USING btree (expires_at);
+
+CREATE INDEX oauth_grants_principal ON nexus.oauth_grants USING btree (principal);
+
+CREATE INDEX oauth_grants_session ON nexus.oauth_grants USING btree (session_id) WHERE (session_id IS NOT NULL);
+
+CREATE INDEX oauth_refresh_tokens_grant ON nexus.oauth_refresh_tokens USING btree (grant_id);
+
+CREATE INDEX revocations_expires_at ON nexus.revocations USING btree (expires_at);
+
+CREATE INDEX users_tenant_email ON nexus.users USING btree (tenant, email COLLATE "C");
+
 CREATE INDEX inbox_decided_at ON platform.inbox USING btree (decided_at);
 
 CREATE INDEX events_subject ON stream.events USING btree (tenant, subject, "position") WHERE (subject IS NOT NULL);
 
 CREATE INDEX events_type ON stream.events USING btree (tenant, type, "position");
 
+CREATE INDEX linked_accounts_user ON user_data.linked_accounts USING btree (user_id);
+
+CREATE TRIGGER keep_365_days BEFORE DELETE ON nexus.audit FOR EACH ROW EXECUTE FUNCTION nexus.refuse_early_audit_removal();
+
+CREATE TRIGGER no_truncation BEFORE TRUNCATE ON nexus.audit FOR EACH STATEMENT EXECUTE FUNCTION nexus.refuse_early_audit_removal();
+
+ALTER TABLE ONLY nexus.api_keys
+    ADD CONSTRAINT api_keys_replaced_by_fkey FOREIGN KEY (replaced_by) REFERENCES nexus.api_keys(id);
+
+ALTER TABLE ONLY nexus.api_keys
+    ADD CONSTRAINT api_keys_tenant_fkey FOREIGN KEY (tenant) REFERENCES nexus.tenants(id);
+
+ALTER TABLE ONLY nexus.certificates
+    ADD CONSTRAINT certificates_tenant_service_fkey FOREIGN KEY (tenant, service) REFERENCES nexus.workloads(tenant, service) ON DELETE CASCADE;
+
+ALTER TABLE ONLY nexus.oauth_clients
+    ADD CONSTRAINT oauth_clients_tenant_fkey FOREIGN KEY (tenant) REFERENCES nexus.tenants(id);
+
+ALTER TABLE ONLY nexus.oauth_codes
+    ADD CONSTRAINT oauth_codes_grant_id_fkey FOREIGN KEY (grant_id) REFERENCES nexus.oauth_grants(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY nexus.oauth_grants
+    ADD CONSTRAINT oauth_grants_client_id_fkey FOREIGN KEY (client_id) REFERENCES nexus.oauth_clients(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY nexus.oauth_grants
+    ADD CONSTRAINT oauth_grants_tenant_fkey FOREIGN KEY (tenant) REFERENCES nexus.tenants(id);
+
+ALTER TABLE ONLY nexus.oauth_refresh_tokens
+    ADD CONSTRAINT oauth_refresh_tokens_grant_id_fkey FOREIGN KEY (grant_id) REFERENCES nexus.oauth_grants(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY nexus.role_assignments
+    ADD CONSTRAINT role_assignments_tenant_fkey FOREIGN KEY (tenant) REFERENCES nexus.tenants(id);
+
+ALTER TABLE ONLY nexus.users
+    ADD CONSTRAINT users_tenant_fkey FOREIGN KEY (tenant) REFERENCES nexus.tenants(id);
+
+ALTER TABLE ONLY nexus.workloads
+    ADD CONSTRAINT workloads_tenant_fkey FOREIGN KEY (tenant) REFERENCES nexus.tenants(id);
+
+ALTER TABLE ONLY user_data.linked_accounts
+    ADD CONSTRAINT linked_accounts_user_id_fkey FOREIGN KEY (user_id) REFERENCES nexus.users(id) ON DELETE CASCADE;
+
 ALTER TABLE lake.datasets ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY tenant_isolation ON lake.datasets USING ((tenant = platform.current_tenant())) WITH CHECK ((tenant = platform.current_tenant()));
+
+ALTER TABLE nexus.api_keys ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY assigned_by_administrators ON nexus.role_assignments FOR INSERT WITH CHECK ((platform.sees(tenant) AND ( SELECT nexus.administers() AS administers)));
+
+ALTER TABLE nexus.audit ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE nexus.audit_anchors ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE nexus.audit_heads ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE nexus.certificates ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY changed_by_owners ON nexus.api_keys FOR UPDATE USING ((platform.sees(tenant) AND ((owner = platform.current_principal()) OR ( SELECT nexus.administers() AS administers)))) WITH CHECK ((platform.sees(tenant) AND ((owner = platform.current_principal()) OR ( SELECT nexus.administers() AS administers))));
+
+CREATE POLICY issued_by_owners ON nexus.api_keys FOR INSERT WITH CHECK ((platform.sees(tenant) AND ((owner = platform.current_principal()) OR (platform.current_tenant() = '*'::text))));
+
+CREATE POLICY keeping ON nexus.audit TO audit_owner USING (true) WITH CHECK (true);
+
+CREATE POLICY keeping ON nexus.audit_anchors TO audit_owner USING (true) WITH CHECK (true);
+
+CREATE POLICY keeping ON nexus.audit_heads TO audit_owner USING (true) WITH CHECK (true);
+
+ALTER TABLE nexus.oauth_clients ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE nexus.oauth_codes ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE nexus.oauth_grants ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE nexus.oauth_refresh_tokens ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY owner_isolation ON nexus.api_keys FOR SELECT USING ((platform.sees(tenant) AND ((owner = platform.current_principal()) OR ( SELECT nexus.administers() AS administers))));
+
+CREATE POLICY platform_only ON nexus.oauth_codes USING (platform.sees('*'::text)) WITH CHECK (platform.sees('*'::text));
+
+CREATE POLICY platform_only ON nexus.oauth_refresh_tokens USING (platform.sees('*'::text)) WITH CHECK (platform.sees('*'::text));
+
+CREATE POLICY platform_only ON nexus.revocations USING (platform.sees('*'::text)) WITH CHECK (platform.sees('*'::text));
+
+ALTER TABLE nexus.rate_limits ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE nexus.revocations ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY revoked_by_administrators ON nexus.role_assignments FOR DELETE USING ((platform.sees(tenant) AND ( SELECT nexus.administers() AS administers)));
+
+ALTER TABLE nexus.role_assignments ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY tenant_isolation ON nexus.audit FOR SELECT USING (platform.sees(tenant));
+
+CREATE POLICY tenant_isolation ON nexus.audit_anchors FOR SELECT USING (platform.sees(tenant));
+
+CREATE POLICY tenant_isolation ON nexus.audit_heads FOR SELECT USING (platform.sees(tenant));
+
+CREATE POLICY tenant_isolation ON nexus.certificates USING ((platform.sees(tenant) AND ( SELECT nexus.administers() AS administers))) WITH CHECK ((platform.sees(tenant) AND ( SELECT nexus.administers() AS administers)));
+
+CREATE POLICY tenant_isolation ON nexus.oauth_clients USING ((platform.sees(tenant) AND ( SELECT nexus.administers() AS administers))) WITH CHECK ((platform.sees(tenant) AND ( SELECT nexus.administers() AS administers)));
+
+CREATE POLICY tenant_isolation ON nexus.oauth_grants USING (platform.sees(tenant)) WITH CHECK (platform.sees(tenant));
+
+CREATE POLICY tenant_isolation ON nexus.rate_limits USING (platform.sees(tenant)) WITH CHECK (platform.sees(tenant));
+
+CREATE POLICY tenant_isolation ON nexus.role_assignments FOR SELECT USING (platform.sees(tenant));
+
+CREATE POLICY tenant_isolation ON nexus.tenants USING ((platform.sees(id) OR ( SELECT nexus.operates() AS operates))) WITH CHECK (( SELECT nexus.operates() AS operates));
+
+CREATE POLICY tenant_isolation ON nexus.users AS RESTRICTIVE USING (platform.sees(tenant)) WITH CHECK (platform.sees(tenant));
+
+CREATE POLICY tenant_isolation ON nexus.workloads USING ((platform.sees(tenant) AND ( SELECT nexus.administers() AS administers))) WITH CHECK ((platform.sees(tenant) AND ( SELECT nexus.administers() AS administers)));
+
+ALTER TABLE nexus.tenants ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY user_isolation ON nexus.users USING (((id = ( SELECT nexus.current_user_id() AS current_user_id)) OR ( SELECT nexus.administers() AS administers))) WITH CHECK (((id = ( SELECT nexus.current_user_id() AS current_user_id)) OR ( SELECT nexus.administers() AS administers)));
+
+ALTER TABLE nexus.users ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE nexus.workloads ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE stream.events ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY tenant_isolation ON stream.events USING ((tenant = platform.current_tenant())) WITH CHECK ((tenant = platform.current_tenant()));
 
+ALTER TABLE user_data.linked_accounts ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY user_isolation ON user_data.linked_accounts USING (((user_id = ( SELECT nexus.current_user_id() AS current_user_id)) OR (platform.current_tenant() = '*'::text))) WITH CHECK (((user_id = ( SELECT nexus.current_user_id() AS current_user_id)) OR (platform.current_tenant() = '*'::text)));
+
 GRANT USAGE ON SCHEMA lake_data TO datapunk;
 
+GRANT USAGE ON SCHEMA nexus TO audit_owner;
+
 GRANT USAGE ON SCHEMA platform TO lake_owner;
+GRANT USAGE ON SCHEMA platform TO audit_owner;
+
+REVOKE ALL ON FUNCTION nexus.append_audit(entry text, only_after_effect boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION nexus.append_audit(entry text, only_after_effect boolean) TO datapunk;
+
+REVOKE ALL ON FUNCTION nexus.expire_audit() FROM PUBLIC;
+GRANT ALL ON FUNCTION nexus.expire_audit() TO datapunk;
+
+GRANT SELECT ON TABLE nexus.audit TO datapunk;
+
+GRANT SELECT ON TABLE nexus.audit_anchors TO datapunk;
+
+GRANT SELECT ON TABLE nexus.audit_heads TO datapunk;
 
 ALTER DEFAULT PRIVILEGES FOR ROLE lake_owner IN SCHEMA lake_data GRANT SELECT,DELETE,UPDATE ON TABLES TO datapunk;

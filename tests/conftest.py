@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import boto3
 import datapunk.broker.connection as broker_connection
 import datapunk.database.connection as database_connection
 import pytest
+import redis
+from datapunk import cache, limits, trust_store
+from datapunk.keyring.file import FileKeyRing
+from datapunk.nexus import authentication
+from datapunk.nexus.authority import rotate_roots
+from datapunk.nexus.keys import rotate
 from datapunk.settings import settings
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
+from moto import mock_aws
 
 from tests.support.answers import Answers, listening
 from tests.support.invoking import Invoker
@@ -30,6 +39,16 @@ def forget_connections() -> None:
     settings.cache_clear()
     database_connection.discard()
     broker_connection.reset()
+    cache.forget()
+    limits.forget()
+    authentication.forget()
+
+
+def forget_counted_requests(url: str) -> None:
+    """Let nobody have sent a request: tests share their callers, and so their rate limits."""
+    with redis.Redis.from_url(url) as server:
+        for key in server.scan_iter("rate:*", count=1000):
+            server.delete(key)
 
 
 @pytest.fixture(scope="session")
@@ -44,10 +63,22 @@ def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
         started.down()
 
 
+@pytest.fixture(scope="session")
+def key_ring(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a key ring with a key that signs."""
+    path = tmp_path_factory.mktemp("keys") / "keyring"
+    FileKeyRing(path).add(int(time.time()))
+    return path
+
+
 @pytest.fixture
-def environment(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def environment(
+    instance: Instance, key_ring: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
     """Give functions the settings of the shared services; database and broker are added by others."""
     forget_connections()
+    forget_counted_requests(instance.url("redis"))
+    monkeypatch.setenv("KEY_RING", f"file:{key_ring}")
     monkeypatch.setenv("REDIS_URL", instance.url("redis"))
     for name in ("DATABASE_CREDENTIALS", "REDIS_CREDENTIALS", "AMQP_CREDENTIALS"):
         monkeypatch.setenv(name, "")
@@ -100,3 +131,33 @@ def cloudformation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
         monkeypatch.setenv("SSL_CERT_FILE", str(answers.certificate))
         monkeypatch.setenv("NO_PROXY", "127.0.0.1")
         yield answers
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Return a bucket with versions, at AWS as moto plays it, which functions use too."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("STORAGE_BUCKET", "datapunk")
+    settings.cache_clear()
+    trust_store._client.cache_clear()
+    local = {"core": {"passthrough": {"urls": [r"http://127\.0\.0\.1"]}}}
+    with mock_aws(config=local):
+        storage = boto3.client("s3")
+        storage.create_bucket(Bucket="datapunk")
+        storage.put_bucket_versioning(
+            Bucket="datapunk", VersioningConfiguration={"Status": "Enabled"}
+        )
+        yield "datapunk"
+    settings.cache_clear()
+    trust_store._client.cache_clear()
+
+
+@pytest.fixture
+def authority(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give functions key rings of the test's own, with keys that sign."""
+    monkeypatch.setenv("KEY_RING", f"file:{tmp_path / 'keyring'}")
+    settings.cache_clear()
+    rotate()
+    rotate_roots()

@@ -1,10 +1,15 @@
 """GET /openapi.json and GET /docs: the API as a document and as a page."""
 
 from aws_lambda_powertools.event_handler import Response
+from datapunk.guard import Guard
 from datapunk.http import http_function
 from datapunk.nexus.documents import openapi_document, reference_page
 
-app, handler = http_function("nexus.describe_api", produces=("application/json", "text/html"))
+app, handler = http_function(
+    "nexus.describe_api",
+    produces=("application/json", "text/html"),
+    guard=Guard(limited=False),
+)
 _CACHE = {"Cache-Control": "public, max-age=300"}
 
 

@@ -1,10 +1,11 @@
 """GET /v1/stream/health/{probe}: live, ready and startup of stream."""
 
 from aws_lambda_powertools.event_handler import Response
+from datapunk.guard import Guard
 from datapunk.health import POSTGRESQL, RABBITMQ, Health, Probe, report
 from datapunk.http import http_function
 
-app, handler = http_function("stream.check_health")
+app, handler = http_function("stream.check_health", guard=Guard(limited=False))
 DEPENDENCIES = (POSTGRESQL, RABBITMQ)
 
 

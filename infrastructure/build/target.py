@@ -9,7 +9,7 @@ WORK = PROJECT / ".datapunk" / "build"
 """Where built parts are kept between builds."""
 
 PYTHON = "3.13"
-PLATFORM = "x86_64-manylinux_2_28"
+PLATFORM = "x86_64-manylinux_2_34"
 """Takes wheels of manylinux2014 too; that one alone would bring old versions or none."""
 
 RUNTIME_PACKAGES = ("boto3", "botocore", "s3transfer", "urllib3", "python-dateutil", "six")

@@ -11,14 +11,18 @@ from datapunk import __version__
 from datapunk.errors import (
     DatapunkError,
     DeadlineExceededError,
+    ForbiddenError,
     InvalidInputError,
     MalformedRequestError,
     PayloadTooLargeError,
     TooManyRequestsError,
+    UnauthenticatedError,
     UnavailableError,
     UnsupportedMediaTypeError,
 )
 from datapunk.http import HttpFunction
+from datapunk.identity import Caller
+from datapunk.policy import decide
 from datapunk.problems import PROBLEM_JSON
 
 from infrastructure.documents.operations import LAYER, Operation, operations
@@ -26,6 +30,27 @@ from infrastructure.documents.operations import LAYER, Operation, operations
 FILE = LAYER / "datapunk" / "nexus" / "openapi.json"
 _ANY_ROUTE = (TooManyRequestsError, DatapunkError, UnavailableError, DeadlineExceededError)
 _ANY_BODY = (MalformedRequestError, PayloadTooLargeError, UnsupportedMediaTypeError)
+_CLOSED = (UnauthenticatedError, ForbiddenError)
+_SECURITY: dict[str, Any] = {
+    "bearer": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": "An access token of the token endpoint.",
+    },
+    "api_key": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "X-Api-Key",
+        "description": "An API key of a user or a client.",
+    },
+    "session": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": "datapunk",
+        "description": "The session of a user who has signed in; `__Host-datapunk` over HTTPS.",
+    },
+}
 _RESOLVERS_OWN = ("HTTPValidationError", "ValidationError", "ResponseValidationError")
 _TEXT: dict[str, Any] = {
     "type": "object",
@@ -59,6 +84,16 @@ _TEXT: dict[str, Any] = {
     "description": "What went wrong (RFC 9457).",
 }
 
+_OAUTH_ERROR: dict[str, Any] = {
+    "type": "object",
+    "required": ["error", "error_description"],
+    "properties": {
+        "error": {"type": "string", "example": "invalid_grant"},
+        "error_description": {"type": "string"},
+    },
+    "description": "What went wrong (RFC 6749, 5.2).",
+}
+
 
 def build() -> str:
     """Return the document as JSON text."""
@@ -73,7 +108,10 @@ def build() -> str:
         "servers": [{"url": "/"}],
         "tags": [],
         "paths": {},
-        "components": {"schemas": {"Problem": _TEXT}},
+        "components": {
+            "schemas": {"Problem": _TEXT, "OAuthError": _OAUTH_ERROR},
+            "securitySchemes": _SECURITY,
+        },
     }
     for operation in operations():
         app = getattr(operation.load(), "app", None)
@@ -107,6 +145,12 @@ def _complete(item: dict[str, Any], operation: Operation, app: HttpFunction, pat
     item["description"] = inspect.getdoc(route.func) or ""
     item["summary"] = operation.summary[:1].upper() + operation.summary[1:]
     errors: list[type[DatapunkError]] = [*app.raises, *_ANY_ROUTE]
+    anonymous = decide(Caller(), operation.id)
+    item["security"] = [] if anonymous.allow else [{name: []} for name in _SECURITY]
+    if not anonymous.allow:
+        errors += _CLOSED
+    if anonymous.scope:
+        item["description"] += f"\n\nNeeds the scope `{anonymous.scope}`."
     if app.accepts:
         content: dict[str, Any] = {media_type: {"schema": {}} for media_type in app.accepts}
         item["requestBody"] = {"required": True, "content": content}
@@ -117,23 +161,30 @@ def _complete(item: dict[str, Any], operation: Operation, app: HttpFunction, pat
     if "requestBody" in item or item.get("parameters"):
         errors.append(InvalidInputError)
     item["responses"] = dict(
-        sorted({**_successes(item, app), **_problems(errors)}.items(), key=lambda pair: pair[0])
+        sorted(
+            {**_successes(item, app), **_problems(app, errors)}.items(), key=lambda pair: pair[0]
+        )
     )
 
 
 def _successes(item: dict[str, Any], app: HttpFunction) -> dict[str, Any]:
     found = {}
     for status, answer in item["responses"].items():
-        if status.startswith("2"):
-            answer["description"] = "The answer."
-            if app.produces:
+        if status.startswith(("2", "3")):
+            redirects = status.startswith("3")
+            answer["description"] = "Go on at `Location`." if redirects else "The answer."
+            if redirects or status == "204":
+                answer.pop("content", None)
+            elif app.produces:
                 answer["content"] = {kind: {"schema": {}} for kind in app.produces}
             found[status] = answer
     return found
 
 
-def _problems(errors: list[type[DatapunkError]]) -> dict[str, Any]:
+def _problems(app: HttpFunction, errors: list[type[DatapunkError]]) -> dict[str, Any]:
     content = {PROBLEM_JSON: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    if app.answers_in_oauth:
+        content["application/json"] = {"schema": {"$ref": "#/components/schemas/OAuthError"}}
     return {str(cls.status): {"description": cls.title(), "content": content} for cls in errors}
 
 

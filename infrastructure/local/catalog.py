@@ -178,3 +178,5 @@ class Catalog:
     queues: tuple[QueueMapping, ...] = ()
     schedules: tuple[Schedule, ...] = ()
     storage: tuple[StorageNotification, ...] = ()
+    trust_store: str | None = None
+    """URI of the roots that clients' certificates come from, `s3://bucket/key`."""

@@ -1,4 +1,4 @@
-"""The launcher's commands: up, down, status, logs, demo, install, schema."""
+"""The launcher's commands: up, down, status, logs, demo, install, token, audit, schema."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from infrastructure.local import logs
+from infrastructure.local.accounts import ACCOUNTS, fetch_token, password_of
 from infrastructure.local.control_plane.ministack import PREFERRED_PORT as AWS_PORT
+from infrastructure.local.data_plane_service import PREFERRED_MUTUAL_TLS_PORT as MUTUAL_TLS_PORT
 from infrastructure.local.data_plane_service import PREFERRED_PORT as API_PORT
 from infrastructure.local.demo import run_demo
 from infrastructure.local.failures import explain
@@ -37,9 +39,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands.add_parser("down", help="stop the platform; its data stays")
     commands.add_parser("status", help="say what runs and how it is")
     commands.add_parser("demo", help="load real data, query it, wait for its event")
+    token_command = commands.add_parser("token", help="print a bearer token")
+    token_command.add_argument("--user", default="demo", help="demo or admin")
+    token_command.add_argument(
+        "--scope", default=None, help="what it is good for, as in 'read write'"
+    )
     commands.add_parser("install", help="bring the private server programs, start nothing")
     commands.add_parser("schema", help="write infrastructure/schema.sql from the migrations")
     logs.add_arguments(commands.add_parser("logs", help="show logs"))
+    audit_command = commands.add_parser("audit", help="check the audit trail")
+    audit_command.add_argument(
+        "what", choices=["verify"], help="name every record that was changed"
+    )
     given = parser.parse_args(arguments)
     actions: dict[str, Callable[[argparse.Namespace], int]] = {
         "up": _up,
@@ -48,6 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "demo": _demo,
         "install": _install,
         "logs": _logs,
+        "audit": _audit,
+        "token": _token,
         "schema": _schema,
     }
     try:
@@ -71,7 +84,7 @@ def _up(given: argparse.Namespace) -> int:
         first = platform.state.decision(_DEMO_DONE) is None
         if first and not given.no_demo:
             print()
-            run_demo(platform.endpoints()["api"], paths.state / "demo")
+            _run_demo(platform)
             platform.state.decide(_DEMO_DONE, "loaded")
         _print_table(platform)
     return 0
@@ -99,7 +112,20 @@ def _demo(_: argparse.Namespace) -> int:
     platform = Platform(paths)
     if not platform.data_plane.ready():
         raise ServiceError("the platform does not run here; start it with `make up`")
-    run_demo(platform.endpoints()["api"], paths.state / "demo")
+    _run_demo(platform)
+    return 0
+
+
+def _run_demo(platform: Platform) -> None:
+    api = platform.endpoints()["api"]
+    run_demo(api, fetch_token(api, platform.state, "demo"), platform.paths.state / "demo")
+
+
+def _token(given: argparse.Namespace) -> int:
+    platform = Platform(default_paths())
+    if not platform.data_plane.ready():
+        raise ServiceError("the platform does not run here; start it with `make up`")
+    print(fetch_token(platform.endpoints()["api"], platform.state, given.user, given.scope))
     return 0
 
 
@@ -125,12 +151,24 @@ def _logs(given: argparse.Namespace) -> int:
     return logs.show(default_paths().logs, given)
 
 
+def _audit(_: argparse.Namespace) -> int:
+    from infrastructure.local.audit import verify_chains
+
+    return verify_chains(Platform(default_paths()).endpoints()["database"])
+
+
 def _print_table(platform: Platform) -> None:
-    urls = platform.endpoints()
+    urls, paths = platform.endpoints(), platform.paths
     api = urls["api"]
     rows = {
         "API": api,
         "API reference": f"{api}/docs",
+        "Sign-in": f"{api}/v1/nexus/sign-in",
+        **{
+            f"  {account.name}": f"{account.email}  {password_of(platform.state, account.name)}"
+            for account in ACCOUNTS.values()
+        },
+        "API with mutual TLS": f"{urls['mutual_tls']}  (its authority: {_shown(paths.authority)})",
         "WebSocket": urls["websocket"],
         "AWS endpoint": f"{urls['aws']}  (region us-east-1, keys test/test)",
         "PostgreSQL": urls["database"],
@@ -141,15 +179,24 @@ def _print_table(platform: Platform) -> None:
     print("\nReady. Everything listens on this machine only.\n")
     for name, url in rows.items():
         print(f"  {name:<22}{url}")
-    moved = {"API": (api, API_PORT), "AWS endpoint": (urls["aws"], AWS_PORT)}
+    moved = {
+        "API": (api, API_PORT),
+        "API with mutual TLS": (urls["mutual_tls"], MUTUAL_TLS_PORT),
+        "AWS endpoint": (urls["aws"], AWS_PORT),
+    }
     for name, (url, preferred) in moved.items():
         if urlsplit(url).port != preferred and urlsplit(url).hostname in _HERE:
             print(
                 f"\n  Port {preferred} was taken by another program, so the {name} has the port above."
             )
-    endpoints = platform.paths.endpoints
-    shown = endpoints.relative_to(Path.cwd()) if endpoints.is_relative_to(Path.cwd()) else endpoints
-    print(f"\n  The same as JSON: {shown}\n  Next: make status, make logs, make demo, make down\n")
+    print(
+        f"\n  The same as JSON: {_shown(paths.endpoints)}\n"
+        "  Next: make status, make token, make demo, make logs, make down\n"
+    )
+
+
+def _shown(path: Path) -> Path:
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def _without_password(url: str) -> str:

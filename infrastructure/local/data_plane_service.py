@@ -30,7 +30,9 @@ from infrastructure.local.state import State, write_text
 
 NAME = "api"
 INVOKE = "invoke"
+MUTUAL_TLS = "mutual_tls"
 PREFERRED_PORT = 8080
+PREFERRED_MUTUAL_TLS_PORT = 8443
 STOP_SECONDS = 15.0
 _FINGERPRINT = "data-plane"
 
@@ -61,11 +63,17 @@ class DataPlaneService:
             if self._state.decision(_FINGERPRINT) == self._fingerprint():
                 return
             process.stop(STOP_SECONDS)
-        self._state.claim_port(NAME, preferred=PREFERRED_PORT)
-        self._state.claim_port(INVOKE)
+        self.choose_ports()
         write_text(self._config_file, json.dumps(self._config(), indent=2))
         self._state.decide(_FINGERPRINT, self._fingerprint())
         process.start()
+
+    def choose_ports(self) -> None:
+        """Choose the ports, unless it runs: what is deployed names the API's address."""
+        if self._process().alive() is None:
+            self._state.claim_port(NAME, preferred=PREFERRED_PORT)
+            self._state.claim_port(INVOKE)
+            self._state.claim_port(MUTUAL_TLS, preferred=PREFERRED_MUTUAL_TLS_PORT)
 
     def ready(self) -> bool:
         """Tell whether the gateway has read what is deployed and answers."""
@@ -97,17 +105,21 @@ class DataPlaneService:
             return process_status(self, self._process(), self.endpoints().get(NAME, ""))
         warm = sum(int(item.get("environments", 0)) for item in functions.values())
         detail = f"{len(functions)} functions, {warm} environments"
+        if MUTUAL_TLS in self.endpoints():
+            detail += f", mutual TLS at {self.endpoints()[MUTUAL_TLS]}"
         return ServiceStatus(status.name, status.state, detail, status.endpoint, status.pid)
 
     def endpoints(self) -> dict[str, str]:
-        """Return the URLs of the API, of its WebSocket side and of the Invoke API."""
-        api, invoke = self._state.port(NAME), self._state.port(INVOKE)
+        """Return the URLs of the API, of its WebSocket and mutual TLS sides and of the Invoke API."""
+        api, invoke, tls = (self._state.port(name) for name in (NAME, INVOKE, MUTUAL_TLS))
         if api is None or invoke is None:
             return {}
         return {
             NAME: f"http://localhost:{api}",
             "websocket": f"ws://localhost:{api}/_datapunk/websocket",
             INVOKE: f"http://{LOOPBACK}:{invoke}",
+            # An instance of before has none until it is started anew.
+            **({MUTUAL_TLS: f"https://localhost:{tls}"} if tls else {}),
         }
 
     def control(self, method: str, name: str) -> dict[str, Any]:
@@ -132,10 +144,27 @@ class DataPlaneService:
             f"`make logs NAME=data-plane` has more; `make down` and `make up` start it afresh"
         )
 
-    def invoke(self, function: str, timeout: float = 330) -> dict[str, Any]:
-        """Run a function once, as a deployment does. Raises ServiceError with the function's reason."""
+    def follow_trust(self) -> None:
+        """Have it look at the trust store now instead of a moment later. Raises ServiceError."""
+        try:
+            self.control("POST", "trust")
+        except OSError as error:
+            raise ServiceError(
+                f"the API's mutual TLS does not know whom to trust ({error}); run `make up` again. "
+                f"`make logs NAME=data-plane` has more"
+            ) from None
+
+    def invoke(
+        self, function: str, payload: Mapping[str, Any] | None = None, timeout: float = 330
+    ) -> dict[str, Any]:
+        """Run a function once, as a deployment or an operator does.
+
+        Raises ServiceError with the function's reason.
+        """
         url = f"{self.endpoints()[INVOKE]}/2015-03-31/functions/{function}/invocations"
-        request = urllib.request.Request(url, data=b"{}", method="POST")
+        request = urllib.request.Request(
+            url, data=json.dumps(payload or {}).encode(), method="POST"
+        )
         try:
             with open_url(request, timeout) as answer:
                 outcome = json.load(answer)
@@ -170,6 +199,7 @@ class DataPlaneService:
             "gateway_host": LOOPBACK,
             "gateway_port": self._state.port(NAME),
             "invoke_port": invoke,
+            "mutual_tls_port": self._state.port(MUTUAL_TLS),
             "stack_name": self._stack_name,
             "environment": dict(variables),
             **self._given,

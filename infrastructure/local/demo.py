@@ -42,12 +42,12 @@ class DemoError(Exception):
     """A step of the demo failed; the message says which and with what answer."""
 
 
-def run_demo(api: str, folder: Path) -> None:
-    """Run all steps against the API at `api` and write the picture into `folder`.
+def run_demo(api: str, token: str, folder: Path) -> None:
+    """Run all steps against the API at `api` with a bearer token; write the picture into `folder`.
 
     Raises DemoError at the first step that does not do what it should.
     """
-    client = _Api(api)
+    client = _Api(api, token)
     print(f"Demo: {DEFINITION['description']}\n")
     with Progress() as progress:
         with progress.step("create dataset") as step:
@@ -64,7 +64,8 @@ def run_demo(api: str, folder: Path) -> None:
             _draw(means, picture)
             step.update(detail=_shown(picture))
     _print_table(means)
-    print(f"\n  The same with curl:\n  curl '{api}{_MEANS}'\n")
+    print("\n  The same with curl:")
+    print(f"  curl '{api}{_MEANS}' -H \"Authorization: Bearer $(make -s token)\"\n")
 
 
 _RECORDS = f"/v1/lake/datasets/{NAME}/records"
@@ -170,8 +171,9 @@ def _shown(path: Path) -> str:
 class _Api:
     """The platform's public API, asked with the standard library only."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, token: str) -> None:
         self._url = url
+        self._token = token
 
     def call(
         self,
@@ -183,8 +185,9 @@ class _Api:
         expected: Sequence[int] = (200,),
     ) -> tuple[int, Any]:
         """Return status and decoded answer. Raises DemoError for any other status than expected."""
+        headers = {"Content-Type": media_type, "Authorization": f"Bearer {self._token}"}
         request = urllib.request.Request(
-            self._url + path, data=body, method=method, headers={"Content-Type": media_type}
+            self._url + path, data=body, method=method, headers=headers
         )
         try:
             with open_url(request, _TIMEOUT) as answer:

@@ -10,6 +10,7 @@ from pathlib import Path
 import yaml
 from botocore.exceptions import BotoCoreError, ClientError
 
+from infrastructure.local.accounts import SignInError
 from infrastructure.local.control_plane.reading import NotDeployedError
 from infrastructure.local.control_plane.stack import DeploymentError
 from infrastructure.local.control_plane.translation import TranslationError
@@ -28,6 +29,7 @@ EXPLAINED = (
     ArchiveError,
     BusyError,
     DemoError,
+    SignInError,
     DeploymentError,
     DownloadError,
     NoFreePortError,

@@ -38,6 +38,16 @@ class Paths:
         return self.state / "run"
 
     @property
+    def key_ring(self) -> Path:
+        """The keys that sign tokens; made by the platform, readable by its owner only."""
+        return self.state / "keyring"
+
+    @property
+    def authority(self) -> Path:
+        """The authority of the certificate that the API shows on its mutual TLS side."""
+        return self.state / "tls" / "ca.pem"
+
+    @property
     def endpoints(self) -> Path:
         """The file that names what runs."""
         return self.state / "endpoints.json"

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from infrastructure.local.accounts import ACCOUNTS, wanted_client, wanted_user
 from infrastructure.local.control_plane.ministack import control_plane
 from infrastructure.local.control_plane.stack import deploy
 from infrastructure.local.control_plane.translation import local_parameters
@@ -19,7 +20,12 @@ from infrastructure.local.state import State, write_json
 
 STACK = "datapunk-local"
 SERVICE_SECONDS = 90.0
-AT_DEPLOYMENT = ("nexus-migrate", "stream-declare_topology")
+AT_DEPLOYMENT = (
+    "nexus-migrate",
+    "nexus-rotate_keys",
+    "nexus-rotate_authority",
+    "stream-declare_topology",
+)
 """Functions that a deployment runs once, in this order."""
 
 
@@ -50,12 +56,21 @@ class Platform:
             changed = self._deploy()
             step.update(detail=f"{STACK} {'deployed' if changed else 'unchanged'}")
         with progress.step("api") as step:
+            wanted = self.data_plane.endpoints()["api"]
             self._start_data_plane()
+            if self.data_plane.endpoints()["api"] != wanted:
+                # Another program took the port between the deployment, which names it, and the start.
+                self._deploy()
+                self._start_data_plane()
             step.update(detail=self.data_plane.endpoints()["api"])
         for function in AT_DEPLOYMENT:
             with progress.step(function.replace("-", ".", 1)) as step:
                 outcome = self.data_plane.invoke(f"{STACK}-{function}")
                 step.update(detail=_summary(outcome))
+        self.data_plane.follow_trust()
+        with progress.step("users") as step:
+            self._ensure_accounts()
+            step.update(detail=", ".join(ACCOUNTS))
         write_json(self.paths.endpoints, dict(self.endpoints()))
 
     def down(self, progress: Progress) -> None:
@@ -97,15 +112,26 @@ class Platform:
         for_each(services, start)
 
     def _deploy(self) -> bool:
+        self.data_plane.choose_ports()
         urls = self.endpoints()
         parameters = local_parameters(
-            database_url=urls["database"], redis_url=urls["redis"], amqp_url=urls["amqp"]
+            database_url=urls["database"],
+            redis_url=urls["redis"],
+            amqp_url=urls["amqp"],
+            issuer=urls["api"],
+            key_ring=self.paths.key_ring,
         )
         template = self.paths.run / "template.json"
         outcome = deploy(urls["aws"], STACK, template, parameters, self.paths.project)
         if outcome.changed:
             self.aws.save(SERVICE_SECONDS)
         return outcome.changed
+
+    def _ensure_accounts(self) -> None:
+        self.data_plane.invoke(f"{STACK}-nexus-ensure_client", wanted_client())
+        for account in ACCOUNTS.values():
+            wanted = wanted_user(self.state, account)
+            self.data_plane.invoke(f"{STACK}-nexus-ensure_user", wanted)
 
     def _start_data_plane(self) -> None:
         urls = self.endpoints()

@@ -2,6 +2,8 @@
 
 `application/problem+json` with `type, title, status, detail, instance, code, action, trace_id, errors[]`;
 `X-Correlation-Id` and `traceparent`; `Retry-After` where coming back may help; nothing of the inside.
+OAuth's endpoints have a shape of their own (RFC 6749, 5.2): `error` and `error_description`. What is refused
+before it gets there, by the edge that all routes have, is a problem document there too.
 """
 
 from __future__ import annotations
@@ -16,9 +18,22 @@ from datapunk.errors import error_classes
 from datapunk.telemetry import logger
 
 from tests.support.invoking import Answer, Invoker, answer
-from tests.support.samples import http_event, load_sample, operations
+from tests.support.samples import http_event, http_operations, load_sample
 
-HTTP = [operation for operation in operations() if "httpMethod" in load_sample(operation)]
+HTTP = http_operations()
+METHODS = [
+    (method, operation)
+    for method in ("PATCH", "DELETE", "TRACE", "")
+    for operation in HTTP
+    if load_sample(operation)["httpMethod"] != method
+]
+OAUTH = {
+    "nexus.begin_authorization",
+    "nexus.end_session",
+    "nexus.introspect_token",
+    "nexus.issue_token",
+    "nexus.revoke_token",
+}
 NEED_DATABASE = [o for o in HTTP if o.startswith(("lake.", "stream.list")) and "health" not in o]
 CODES = {cls.code: cls.status for cls in error_classes()}
 MEMBERS = {"type", "title", "status", "detail", "instance", "code", "action", "trace_id", "errors"}
@@ -49,6 +64,18 @@ def assert_problem(found: Answer, path: str) -> None:
     assert ("retry-after" in found.headers) is (found.status in (429, 503))
 
 
+def assert_refusal(operation: str, found: Answer, path: str) -> None:
+    """Look at a failure's shape: OAuth's own where its endpoints give it, a problem document elsewhere."""
+    if operation not in OAUTH or found.headers["content-type"] != "application/json":
+        assert_problem(found, path)
+        return
+    assert set(found.json) == {"error", "error_description"}
+    assert all(found.json.values())
+    assert found.headers["cache-control"] == "no-store"
+    assert [word for word in INSIDE if word in found.body] == []
+    assert ("retry-after" in found.headers) is (found.status in (429, 503))
+
+
 def assert_carried(found: Answer) -> None:
     assert re.fullmatch(r"00-[0-9a-f]{32}-[0-9a-f]{16}-01", found.headers["traceparent"])
     assert found.headers["x-correlation-id"]
@@ -62,7 +89,7 @@ def test_every_answer_carries_correlation_and_trace(operation: str, invoke: Invo
     assert_carried(found)
     assert found.headers["x-correlation-id"] == "order-1"
     if found.status >= 400 and "health" not in operation:
-        assert_problem(found, load_sample(operation)["path"])
+        assert_refusal(operation, found, load_sample(operation)["path"])
 
 
 @pytest.mark.parametrize("operation", HTTP)
@@ -77,9 +104,8 @@ def test_a_route_that_is_none(operation: str) -> None:
     assert_carried(found)
 
 
-@pytest.mark.parametrize("operation", HTTP)
-@pytest.mark.parametrize("method", ["PATCH", "DELETE", "TRACE", ""])
-def test_a_method_that_is_none(operation: str, method: str) -> None:
+@pytest.mark.parametrize(("method", "operation"), METHODS)
+def test_a_method_that_is_none(method: str, operation: str) -> None:
     # Given
     event = {**http_event(operation), "httpMethod": method}
     # When
@@ -140,7 +166,7 @@ def test_any_request_gets_an_answer(operation: str, changes: dict[str, Any]) -> 
     # Then
     assert_carried(found)
     if found.status >= 400 and "health" not in operation:
-        assert_problem(found, event["path"])
+        assert_refusal(operation, found, event["path"])
     assert found.status != 500
 
 

@@ -12,8 +12,8 @@ from tests.support.samples import FUNCTIONS, PROJECT
 
 LAYER = PROJECT / "layers" / "common"
 DOMAINS = ("lake", "nexus", "stream")
-EDGES = ("http", "consumer", "schedule", "deployment", "problems")
-EDGES_KNOW = {"consumer", "deployment", "http", "schedule"}
+EDGES = ("authorizer", "http", "consumer", "schedule", "deployment", "problems")
+EDGES_KNOW = {"authorizer", "consumer", "deployment", "http", "schedule"}
 DRIVERS = ("boto3", "botocore", "pika", "psycopg", "redis")
 COMPOSING = ("psycopg.sql", "psycopg.types")
 """What domain code may use of its driver: composing statements and wrapping JSON."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from datapunk.trust_store import KEY
 from samtranslator.yaml_helper import yaml_parse
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -27,6 +28,9 @@ SERVES_NO_RESOURCE = {
     "ec2:DescribeSecurityGroups",
     "ec2:DescribeSubnets",
     "ec2:DescribeVpcs",
+    "kms:CreateKey",
+    "kms:ListAliases",
+    "kms:TagResource",
     "ec2:AssignPrivateIpAddresses",
     "ec2:UnassignPrivateIpAddresses",
 }
@@ -40,7 +44,11 @@ ENVIRONMENT = {
     "REDIS_CREDENTIALS",
     "AMQP_URL",
     "AMQP_CREDENTIALS",
+    "SIGN_IN_PROVIDERS",
     "STORAGE_BUCKET",
+    "ISSUER",
+    "KEY_RING",
+    "MUTUAL_TLS_DOMAIN",
     "POWERTOOLS_METRICS_NAMESPACE",
     "PYDANTIC_DISABLE_PLUGINS",
 }
@@ -264,11 +272,32 @@ def test_the_managed_data_plane_stands_or_falls_with_its_url() -> None:
     }
 
 
+def test_the_domain_of_mutual_tls_trusts_what_the_rotation_writes() -> None:
+    # Given
+    resources, outputs = _resources(), _template()["Outputs"]
+    domain, mapping = resources["MutualTlsDomain"], resources["MutualTlsMapping"]
+    # When
+    trusted = domain["Properties"]["MutualTlsAuthentication"]
+    (written, _) = _statements(resources["TrustStorePolicy"])
+    # Then it names the object that the function may write, and no version, which the function changes
+    assert trusted == {"TruststoreUri": outputs["TrustStore"]["Value"]}
+    uri = trusted["TruststoreUri"]["Fn::Sub"]
+    assert uri.endswith(f"/{KEY}")
+    assert written["Resource"]["Fn::Sub"].endswith(uri.removeprefix("s3://"))
+    # And is there only where it is asked for, after the first roots
+    assert domain["DependsOn"] == "NexusAuthority"
+    conditional = (domain, mapping, resources["TrustStoreUsePolicy"])
+    assert {item["Condition"] for item in conditional} == {"HasMutualTls"}
+    assert domain["Properties"]["SecurityPolicy"] == "TLS_1_2"
+
+
 def test_deployment_functions_run_at_every_change_of_the_layer() -> None:
     # Given what CloudFormation runs on AWS
     resources = _resources()
     for name, function in (
         ("NexusMigration", "NexusMigrateFunction"),
+        ("NexusSigningKeys", "NexusRotateKeysFunction"),
+        ("NexusAuthority", "NexusRotateAuthorityFunction"),
         ("StreamTopology", "StreamDeclareTopologyFunction"),
     ):
         # When

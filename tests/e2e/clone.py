@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Self, TypeVar
 
+from infrastructure.local.accounts import fetch_token
 from infrastructure.local.paths import PROJECT, Paths, default_paths
 from infrastructure.local.platform import Platform
 from infrastructure.local.services import local_services
@@ -22,7 +23,10 @@ from tests.e2e.processes import processes_of
 from tests.e2e.web import Web
 
 T = TypeVar("T")
-PARTS = ("template.yaml", "functions", "layers", "infrastructure", "examples", "README.md", "docs")
+PARTS = (
+    *("template.yaml", "functions", "layers", "infrastructure", "examples"),
+    *("Makefile", "README.md", "docs"),
+)
 STEERING = (
     *("DATABASE_URL", "REDIS_URL", "AMQP_URL", "AMQP_MANAGEMENT_URL", "AWS_ENDPOINT_URL"),
     *("DOCKER", "POSTGIS", "DATAPUNK_STATE", "AWS_PROFILE", "PYTHONPATH"),
@@ -105,8 +109,12 @@ class Clone:
 
     @property
     def api(self) -> Web:
-        """The public API."""
-        return Web(self.endpoints["api"])
+        """The public API, asked in the name of the demo user."""
+        return Web(self.endpoints["api"], self.token)
+
+    def token(self, user: str = "demo", scopes: str | None = None) -> str:
+        """Return a new access token for one of the instance's users."""
+        return fetch_token(self.endpoints["api"], State(self.paths), user, scopes)
 
     def port(self, name: str) -> int | None:
         """Return the port the instance has promised to a part."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -14,6 +15,7 @@ from tests.e2e.web import CLOUD_EVENT, CSV, JSON, NDJSON, Web, assert_problem
 
 DATASETS = "/v1/lake/datasets"
 EVENTS = "/v1/stream/events"
+AUTHORIZER = "datapunk-local-nexus-authorize"
 MEBIBYTE = 1024 * 1024
 META = [
     "'; DROP TABLE lake.datasets; --",
@@ -280,9 +282,14 @@ def test_routes_that_are_none(api: Web, method: str, path: str) -> None:
 def test_nothing_above_has_failed_inside(platform: Clone, api: Web) -> None:
     # Given
     functions = api.get("/_datapunk/functions").json()["functions"]
+    refusals = functions.pop(AUTHORIZER)["errors"]
     # When
     errors = {name: item["errors"] for name, item in functions.items() if item["errors"]}
+    told = (platform.paths.logs / "nexus.authorize.log").read_text()
     # Then
     assert errors == {}
+    # An authorizer refuses by failing with one word, which other tests of this platform make it say.
+    assert len(re.findall(r"^\[ERROR\] Exception: Unauthorized", told, re.MULTILINE)) == refusals
+    assert told.count("[ERROR]") == refusals
     for log in platform.paths.logs.glob("lake.*.log"):
         assert "Traceback" not in log.read_text(), log.name

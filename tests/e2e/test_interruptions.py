@@ -122,3 +122,19 @@ def test_two_interrupts_are_no_worse_than_one(vandal: Clone) -> None:
     # Then
     assert launcher.returncode != 0, output
     assert vandal.api.get("/v1/nexus/health/ready").json()["status"] == "up"
+
+
+def test_the_apis_port_is_lost_while_it_is_deployed(new_clone: Callable[[], Clone]) -> None:
+    # Given a deployment that names the address of the API in its tokens
+    clone = new_clone()
+    launcher = clone.popen("up", "--no-demo")
+    eventually(lambda: deploying(clone) or launcher.poll() is not None, pause=0.002)
+    promised = clone.port("api")
+    assert promised
+    # When
+    with socket.create_server(("127.0.0.1", promised)):
+        output, _ = launcher.communicate(timeout=COMMAND_SECONDS)
+    # Then
+    assert launcher.returncode == 0, output
+    assert clone.port("api") != promised
+    assert clone.api.get("/v1/nexus/sessions").status == 200

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +22,14 @@ COMMAND = re.compile(r"^\$ (.*?)(?=^\$ |\Z)", re.DOTALL | re.MULTILINE)
 
 
 def commands(document: Path) -> list[str]:
-    """Return the `curl` and `printf` commands of a document, whole, in order."""
+    """Return the `TOKEN=`, `curl` and `printf` commands of a document, whole, in order."""
     found = []
     for block in CONSOLE.findall(document.read_text()):
         for text in COMMAND.findall(block):
             lines = text.split("\n\n")[0].rstrip().splitlines()
             while lines and not _complete(lines):
                 lines.pop()
-            if lines and lines[0].startswith(("curl", "printf")):
+            if lines and lines[0].startswith(("TOKEN=", "curl", "printf")):
                 found.append("\n".join(lines))
     return found
 
@@ -40,13 +41,21 @@ def _complete(lines: list[str]) -> bool:
     return not first or (text.count("'") % 2 == 0 and lines[-1].endswith("'"))
 
 
-def typed(platform: Clone, command: str) -> str:
-    """Run a command in the clone's folder against the clone's API and return what it prints."""
+def typed(platform: Clone, command: str, token: str = "") -> str:
+    """Run a command in the clone's folder against the clone's API and return what it prints.
+
+    `make` uses the environment of the tests, which has all that it would bring.
+    """
     api = platform.endpoints["api"].removeprefix("http://")
     shell = shutil.which("bash") or "/bin/bash"
     done = subprocess.run(
         [shell, "-o", "pipefail", "-c", command.replace("localhost:8080", api)],
         cwd=platform.folder,
+        env={
+            **platform.environment,
+            "TOKEN": token,
+            "MAKEFLAGS": f"BOOTSTRAP=true RUN={sys.executable}",
+        },
         capture_output=True,
         text=True,
         check=True,
@@ -55,23 +64,32 @@ def typed(platform: Clone, command: str) -> str:
     return done.stdout
 
 
+def signed_in(platform: Clone, command: str) -> str:
+    """Return the token that a document's own command keeps in `TOKEN`."""
+    token = typed(platform, f'{command}\nprintf %s "$TOKEN"')
+    assert token.count(".") == 2, token  # RFC 7519: three parts
+    return token
+
+
 @pytest.fixture(autouse=True)
-def curl() -> None:
-    """Insist on curl, which the documents use."""
-    assert shutil.which("curl"), "install curl: the README's session is typed with it"
+def tools() -> None:
+    """Insist on curl and make, which the documents use."""
+    for name in ("curl", "make"):
+        assert shutil.which(name), f"install {name}: the README's session is typed with it"
 
 
 def test_the_session_of_the_readme(platform: Clone) -> None:
     # Given
-    create, insert, query, events = commands(PROJECT / "README.md")
+    sign_in, create, insert, query, events = commands(PROJECT / "README.md")
     shown = SHOWN.findall((PROJECT / "README.md").read_text())
     # When
-    created = json.loads(typed(platform, create))
-    inserted = json.loads(typed(platform, insert))
-    queried = typed(platform, query).splitlines()
+    token = signed_in(platform, sign_in)
+    created = json.loads(typed(platform, create, token))
+    inserted = json.loads(typed(platform, insert, token))
+    queried = typed(platform, query, token).splitlines()
 
     def stored() -> Any:
-        return json.loads(typed(platform, events))["items"]
+        return json.loads(typed(platform, events, token))["items"]
 
     listed = eventually(stored)
     # Then
@@ -85,9 +103,10 @@ def test_the_session_of_the_readme(platform: Clone) -> None:
 
 def test_the_commands_of_the_tutorial(platform: Clone) -> None:
     # Given
-    tutorial = commands(PROJECT / "docs" / "tutorial" / "first-steps.md")
+    sign_in, *tutorial = commands(PROJECT / "docs" / "tutorial" / "first-steps.md")
     # When
-    answers = [typed(platform, command) for command in tutorial]
+    token = signed_in(platform, sign_in)
+    answers = [typed(platform, command, token) for command in tutorial]
     # Then
     create, array, csv, mistake, roof, means, newest, *_, health = answers
     assert " 201 " in create.splitlines()[0]
@@ -100,5 +119,5 @@ def test_the_commands_of_the_tutorial(platform: Clone) -> None:
     assert json.loads(newest)["next_cursor"]
     assert json.loads(health)["status"] == "up"
     hello = next(command for command in tutorial if "type=tutorial.hello" in command)
-    stored = eventually(lambda: json.loads(typed(platform, hello))["items"])
+    stored = eventually(lambda: json.loads(typed(platform, hello, token))["items"])
     assert [event["data"] for event in stored] == [{"to": "you"}]

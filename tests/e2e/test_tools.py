@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import ssl
 import subprocess
 import sys
 from collections.abc import Callable
@@ -59,6 +60,21 @@ def _aws_answers(url: str) -> bool:
     return bool(client.get_caller_identity()["Account"] == "000000000000")
 
 
+def _mutual_tls_asks_for_a_certificate(url: str) -> bool:
+    place = urlsplit(url)
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with (
+        socket.create_connection((str(place.hostname), place.port), timeout=10) as plain,
+        context.wrap_socket(plain) as wrapped,
+    ):
+        try:
+            wrapped.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            return wrapped.recv(1) == b""
+        except OSError:
+            return True
+
+
 def _invoke_answers(url: str) -> bool:
     function = f"{STACK}-stream-declare_topology"
     answer = Web(url).post(f"/2015-03-31/functions/{function}/invocations", {})
@@ -68,6 +84,7 @@ def _invoke_answers(url: str) -> bool:
 
 PROTOCOLS: dict[str, Callable[[str], bool]] = {
     "api": _api_answers,
+    "mutual_tls": _mutual_tls_asks_for_a_certificate,
     "websocket": _websocket_answers,
     "aws": _aws_answers,
     "invoke": _invoke_answers,

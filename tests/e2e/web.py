@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -30,6 +31,11 @@ INTERNALS = (
 """What an error must never let out."""
 
 
+_TOKENS: dict[str, str] = {}
+"""The last token of each platform: a new connection is no new user."""
+_UNAUTHORIZED = 401
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """An HTTP response; header names are in lower case."""
@@ -44,11 +50,16 @@ class Answer:
 
 
 class Web:
-    """A client of one HTTP server, a connection per request."""
+    """A client of one HTTP server, a connection per request.
 
-    def __init__(self, url: str) -> None:
+    With `sign_in`, requests without an `Authorization` of their own carry the token it returns. It is asked
+    again when the token is refused: tokens end, and so do the keys of a platform that starts anew.
+    """
+
+    def __init__(self, url: str, sign_in: Callable[[], str] | None = None) -> None:
         parts = urlsplit(url)
         self.host, self.port = parts.hostname or "", parts.port or 80
+        self._sign_in = sign_in
 
     def call(
         self,
@@ -69,9 +80,23 @@ class Web:
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         if media_type is not None:
             sent["Content-Type"] = media_type
+        if self._sign_in is None or "Authorization" in sent:
+            return self._send(method, path, content, sent)
+        place = f"{self.host}:{self.port}"
+        known = _TOKENS.get(place)
+        if known is not None:
+            answer = self._send(method, path, content, {**sent, "Authorization": known})
+            if answer.status != _UNAUTHORIZED:
+                return answer
+        _TOKENS[place] = f"Bearer {self._sign_in()}"
+        return self._send(method, path, content, {**sent, "Authorization": _TOKENS[place]})
+
+    def _send(
+        self, method: str, path: str, content: bytes | None, sent: Mapping[str, str]
+    ) -> Answer:
         connection = http.client.HTTPConnection(self.host, self.port, timeout=TIMEOUT)
         try:
-            connection.request(method, path, content, sent)
+            connection.request(method, path, content, dict(sent))
             response = connection.getresponse()
             found = {name.lower(): value for name, value in response.getheaders()}
             return Answer(response.status, found, response.read())

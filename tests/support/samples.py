@@ -29,6 +29,16 @@ def load_sample(operation: str) -> dict[str, Any]:
     return sample
 
 
+def http_operations() -> list[str]:
+    """Return every operation that answers requests; an authorizer's event looks like one but is none."""
+    samples = {operation: load_sample(operation) for operation in operations()}
+    return [
+        operation
+        for operation, sample in samples.items()
+        if "httpMethod" in sample and sample.get("type") != "REQUEST"
+    ]
+
+
 def http_event(  # noqa: PLR0913 -- a request has that many parts
     operation: str,
     *,
@@ -38,7 +48,9 @@ def http_event(  # noqa: PLR0913 -- a request has that many parts
     content_type: str | None = None,
     headers: Mapping[str, str] | None = None,
     tenant: str | None = None,
-    principal: str = "tester",
+    principal: str = "user:tester",
+    roles: str = "editor",
+    scopes: str = "read write",
 ) -> dict[str, Any]:
     """Return the operation's sample with another request in it; what is not given stays.
 
@@ -62,7 +74,12 @@ def http_event(  # noqa: PLR0913 -- a request has that many parts
     for name, value in changed.items():
         set_header(event, name, value)
     if tenant is not None:
-        event["requestContext"]["authorizer"] = {"principalId": principal, "tenant": tenant}
+        event["requestContext"]["authorizer"] = {
+            "principalId": principal,
+            "tenant": tenant,
+            "roles": roles,
+            "scopes": scopes,
+        }
     return event
 
 

@@ -31,7 +31,9 @@ from infrastructure.local.services.postgres import Postgres
 from infrastructure.local.services.service import Service
 
 TEMPLATE = "migrated"
+# Replica mode runs no triggers: the audit trail would refuse to be emptied.
 EMPTY = """
+SET session_replication_role = replica;
 DO $$
 DECLARE
     found record;
@@ -49,9 +51,10 @@ BEGIN
         END IF;
     END LOOP;
 END
-$$
+$$;
+INSERT INTO nexus.tenants (id, name) VALUES ('public', 'Public')
 """
-"""Leaves the schema as the migrations made it, a tenth of the time that a new database takes."""
+"""Leaves schema and rows as the migrations made them, a tenth of the time that a new database takes."""
 OWNER = "datapunk"
 Found = TypeVar("Found")
 

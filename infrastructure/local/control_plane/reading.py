@@ -75,6 +75,7 @@ def read_catalog(aws_endpoint: str, stack_name: str, template: Path, project: Pa
         queues=read_queues(clients, deployed),
         schedules=read_schedules(clients, deployed),
         storage=read_storage_notifications(clients, deployed),
+        trust_store=_trust_store(clients, stack_name),
     )
 
 
@@ -113,6 +114,13 @@ def _resources(clients: Clients, stack: str, *, nested: bool = False) -> list[di
         if summary["ResourceType"] == "AWS::CloudFormation::Stack" and physical:
             resources += _resources(clients, physical, nested=True)
     return resources
+
+
+def _trust_store(clients: Clients, stack: str) -> str | None:
+    """Return what the stack's output names; a domain, whose it is on AWS, needs a public name."""
+    (found,) = clients("cloudformation").describe_stacks(StackName=stack)["Stacks"]
+    outputs = {item["OutputKey"]: str(item["OutputValue"]) for item in found.get("Outputs", [])}
+    return outputs.get("TrustStore")
 
 
 def _functions(clients: Clients, deployed: Deployed, project: Path) -> list[Function]:

@@ -23,6 +23,8 @@ _WEBSOCKET = "AWS::ApiGatewayV2::Api"
 _INVOCATION = re.compile(r"functions/(?P<arn>[^/]+)/invocations")
 _LOCATIONS = {"query": "querystring", "header": "header", "path": "path"}
 _ALL_METHODS = "*/*"
+_NO_SOURCE = "method.request.header.Unused"
+"""What the control plane makes of a security scheme that names no header (SAM writes `Unused` there)."""
 
 
 def function_name(reference: str) -> str:
@@ -88,6 +90,8 @@ def _routes(clients: Clients, api_id: str, body: Mapping[str, Any]) -> Iterator[
 
 def _authorizer(item: Mapping[str, Any]) -> Authorizer:
     sources = item.get("identitySource") or ""
+    if sources == _NO_SOURCE:
+        sources = ""
     return Authorizer(
         name=item["name"],
         function=function_name(item["authorizerUri"]),

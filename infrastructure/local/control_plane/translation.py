@@ -41,7 +41,9 @@ class Translation:
     artifacts: tuple[Artifact, ...]
 
 
-def local_parameters(*, database_url: str, redis_url: str, amqp_url: str) -> dict[str, str]:
+def local_parameters(
+    *, database_url: str, redis_url: str, amqp_url: str, issuer: str, key_ring: Path
+) -> dict[str, str]:
     """Return the template's parameters for one machine, where all services are given by URL.
 
     An event source mapping names its broker by ARN and its credentials by secret. Neither exists here: the
@@ -53,6 +55,8 @@ def local_parameters(*, database_url: str, redis_url: str, amqp_url: str) -> dic
         "DatabaseUrl": database_url,
         "RedisUrl": redis_url,
         "AmqpUrl": amqp_url,
+        "Issuer": issuer,
+        "KeyRing": f"file:{key_ring}",
         "BrokerArn": f"arn:aws:mq:{prefix}:broker:local:b-00000000-0000-0000-0000-000000000000",
         "BrokerSecretArn": f"arn:aws:secretsmanager:{prefix}:secret:local-broker",
     }

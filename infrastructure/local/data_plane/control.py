@@ -16,7 +16,7 @@ CONNECTIONS = f"{WEBSOCKET}/@connections/"
 
 
 class Control:
-    """Answers readiness, counts and reload."""
+    """Answers readiness, counts, reload, and a look at the trust store."""
 
     def __init__(
         self,
@@ -25,12 +25,14 @@ class Control:
         is_ready: Callable[[], bool],
         describe: Callable[[], dict[str, Any]],
         reload: Callable[[], Awaitable[None]],
+        trust: Callable[[], Awaitable[None]],
         connections: Connections,
     ) -> None:
         self._instance = instance
         self._is_ready = is_ready
         self._describe = describe
         self._reload = reload
+        self._trust = trust
         self._connections = connections
 
     async def __call__(self, scope: Scope, send: Send) -> None:
@@ -50,10 +52,11 @@ class Control:
             return (200 if ready else 503), {"ready": ready, "instance": self._instance}
         if (method, name) == ("GET", "functions"):
             return 200, {**self._describe(), "connections": len(self._connections)}
-        if (method, name) == ("POST", "reload"):
+        changes = {"reload": self._reload, "trust": self._trust}
+        if method == "POST" and name in changes:
             try:
-                await self._reload()
+                await changes[name]()
             except Exception as error:  # noqa: BLE001 - whatever it is, the caller is told
-                return 503, {"reloaded": False, "reason": f"{type(error).__name__}: {error}"}
-            return 200, {"reloaded": True}
+                return 503, {"done": False, "reason": f"{type(error).__name__}: {error}"}
+            return 200, {"done": True}
         return 404, {"message": f"There is no {method} {PREFIX}{name}."}

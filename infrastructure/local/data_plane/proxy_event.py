@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl
 from infrastructure.local.catalog import RestApi, Route
 from infrastructure.local.data_plane.invocation import new_id, new_trace
 from infrastructure.local.data_plane.media_types import is_binary
+from infrastructure.local.data_plane.mutual_tls import client_certificate
 
 # Of the connection, not of the request: API Gateway keeps them to itself.
 HOP_BY_HOP = frozenset(
@@ -31,6 +32,9 @@ class Request:
     client: str
     host: str
     port: int
+    scheme: str = "http"
+    client_certificate: Mapping[str, Any] | None = None
+    """What the handshake verified, as `requestContext.identity.clientCert` has it."""
     headers: dict[str, str] = field(default_factory=dict)
     multi_headers: dict[str, list[str]] = field(default_factory=dict)
     id: str = field(default_factory=new_id)
@@ -66,6 +70,8 @@ def read_request(scope: Mapping[str, Any]) -> Request:
         client=client[0] if client else "127.0.0.1",
         host="localhost",
         port=(server[1] if server else None) or 80,
+        scheme=scope["scheme"],
+        client_certificate=client_certificate(scope),
     )
     add_headers(request, scope["headers"])
     if request.query:
@@ -102,7 +108,7 @@ def add_headers(request: Request, pairs: Iterable[tuple[bytes, bytes]]) -> None:
         ("X-Amzn-Trace-Id", request.trace),
         ("X-Forwarded-For", f"{forwarded}, {request.client}" if forwarded else request.client),
         ("X-Forwarded-Port", str(request.port)),
-        ("X-Forwarded-Proto", "http"),
+        ("X-Forwarded-Proto", request.scheme),
     ):
         headers[name] = value
         lists[name] = [value]
@@ -117,6 +123,7 @@ def request_time(second: int) -> str:
 def request_context(request: Request, route: Route, api: RestApi, account: str) -> dict[str, Any]:
     """Return the `requestContext` of an event, before any authorizer has spoken."""
     now = time.time()
+    shown = request.client_certificate
     return {
         "resourceId": route.resource_id,
         "resourcePath": route.path,
@@ -143,6 +150,7 @@ def request_context(request: Request, route: Route, api: RestApi, account: str) 
             "userArn": None,
             "userAgent": request.headers.get("User-Agent"),
             "user": None,
+            **({"clientCert": shown} if shown else {}),
         },
         "domainName": request.host.partition(":")[0],
         "apiId": api.id,

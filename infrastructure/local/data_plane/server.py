@@ -1,4 +1,4 @@
-"""The data plane as a whole: two servers, the runner and the event sources on one event loop."""
+"""The data plane as a whole: its servers, the runner and the event sources on one event loop."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ from typing import Any
 import uvicorn
 
 from infrastructure.local.catalog import Catalog
+from infrastructure.local.control_plane.trust_store import TrustStoreReader
 from infrastructure.local.data_plane import control
 from infrastructure.local.data_plane.asynchronous import AsynchronousInvoker
 from infrastructure.local.data_plane.connections import Connections
 from infrastructure.local.data_plane.gateway import Gateway, Receive, Scope, Send
 from infrastructure.local.data_plane.invoke_api import InvokeApi, describe
+from infrastructure.local.data_plane.mutual_tls import MutualTls, MutualTlsProtocol
 from infrastructure.local.data_plane.reload import Reloader
 from infrastructure.local.data_plane.runner import Runner
 from infrastructure.local.data_plane.settings import Settings
@@ -59,16 +61,18 @@ class DataPlane:
         self._invoke = InvokeApi(
             self.runner, self._asynchronous, limits, lambda: settings.aws_endpoint
         )
+        self._mutual_tls = MutualTls(settings.tls, TrustStoreReader(settings.aws_endpoint))
+        self._ready = False
         self._control = control.Control(
             instance=str(settings.state),
             is_ready=lambda: self._ready,
             describe=self._describe,
             reload=self.reload,
+            trust=self._mutual_tls.refresh,
             connections=self._connections,
         )
         self._reloader = Reloader(self.runner)
         self._sources = EventSources(self.runner, self._asynchronous, settings)
-        self._ready = False
         self._stop = asyncio.Event()
         self._reloading = asyncio.Lock()
 
@@ -82,8 +86,21 @@ class DataPlane:
             self._server(self._answer, settings.gateway_host, settings.gateway_port),
             self._server(self._invoke, "127.0.0.1", settings.invoke_port),
         ]
+        if settings.mutual_tls_port is not None:
+            # Of the API only: what steers the data plane is not there.
+            servers.append(
+                self._server(
+                    self._gateway,
+                    settings.gateway_host,
+                    settings.mutual_tls_port,
+                    http=MutualTlsProtocol,
+                    ws="none",
+                    ssl_context_factory=lambda *_: self._mutual_tls.context,
+                )
+            )
         serving = [loop.create_task(server.serve()) for server in servers]
         first = loop.create_task(self._first_catalog())
+        following = loop.create_task(self._mutual_tls.follow())
         stopping = loop.create_task(self._stop.wait())
         try:
             # A port that is taken ends the server, and with it the data plane.
@@ -92,6 +109,7 @@ class DataPlane:
                 raise SystemExit(1)
         finally:
             first.cancel()
+            following.cancel()
             stopping.cancel()
             self._reloader.close()
             await self._sources.close()
@@ -109,6 +127,7 @@ class DataPlane:
             self.runner.apply(catalog)
             self._gateway.apply(catalog)
             self._websocket.apply(catalog)
+            self._mutual_tls.apply(catalog.trust_store)
             self._reloader.apply(catalog)
             self._sources.apply(catalog)
             await self.runner.ready()
@@ -155,16 +174,16 @@ class DataPlane:
             "fork_server": self.runner.fork_server,
             "functions": describe(self.runner, self._asynchronous),
             "event_sources": self._sources.status(),
+            "trusted_roots": self._mutual_tls.roots,
         }
 
-    def _server(self, application: Any, host: str, port: int) -> QuietServer:
+    def _server(self, application: Any, host: str, port: int, **more: Any) -> QuietServer:
+        speaks = {"http": "httptools", "ws": "websockets-sansio", **more}
         return QuietServer(
             uvicorn.Config(
                 application,
                 host=host,
                 port=port,
-                http="httptools",
-                ws="websockets-sansio",
                 ws_max_size=self._settings.limits.message_bytes,
                 lifespan="off",
                 interface="asgi3",
@@ -174,5 +193,6 @@ class DataPlane:
                 proxy_headers=False,
                 backlog=BACKLOG,
                 timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+                **speaks,
             )
         )

@@ -57,6 +57,8 @@ class Settings:
     gateway_host: str
     gateway_port: int
     invoke_port: int
+    mutual_tls_port: int | None = None
+    """Port of the API that asks for client certificates; None leaves it out."""
     aws_endpoint: str
     stack_name: str
     template: Path
@@ -69,6 +71,11 @@ class Settings:
     def logs(self) -> Path:
         """Folder of the functions' log files."""
         return self.state / "logs"
+
+    @property
+    def tls(self) -> Path:
+        """Folder of the API's own certificate and of the authority that clients trust for it."""
+        return self.state / "tls"
 
 
 def read_settings(path: Path) -> Settings:

@@ -9,7 +9,8 @@ from infrastructure.local.services.service import READY_SECONDS, ServiceError
 
 ROLE = "datapunk"
 DATABASE = "datapunk"
-LAKE_OWNER = "lake_owner"
+OWNERS = ("lake_owner", "audit_owner")
+"""Roles that own tables which the platform's role must not own; migrations act as them."""
 
 FIND_ROLE = "SELECT 1 FROM pg_roles WHERE rolname = %s"
 FIND_DATABASE = "SELECT 1 FROM pg_database WHERE datname = %s"
@@ -19,8 +20,8 @@ CREATE_ROLE = "CREATE ROLE {role}"
 SET_ROLE = """
 ALTER ROLE {role} WITH LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE REPLICATION PASSWORD {password}
 """
-SET_LAKE_OWNER = "ALTER ROLE {lake_owner} WITH NOLOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE"
-GRANT_LAKE_OWNER = "GRANT {lake_owner} TO {role} WITH INHERIT FALSE, SET TRUE"
+SET_OWNER = "ALTER ROLE {owner} WITH NOLOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE"
+GRANT_OWNER = "GRANT {owner} TO {role} WITH INHERIT FALSE, SET TRUE"
 CREATE_DATABASE = "CREATE DATABASE {database} OWNER {role}"
 GRANT_DATABASE = "GRANT CREATE, CONNECT, TEMPORARY ON DATABASE {database} TO {role}"
 CREATE_EXTENSION = "CREATE EXTENSION IF NOT EXISTS {extension}"
@@ -59,19 +60,20 @@ def provision(superuser_url: str, *, password: str, extensions: tuple[str, ...])
 
 
 def _create_roles(server: psycopg.Connection, password: str) -> None:
-    for role in (ROLE, LAKE_OWNER):
+    for role in (ROLE, *OWNERS):
         if server.execute(FIND_ROLE, (role,)).fetchone() is None:
             server.execute(sql.SQL(CREATE_ROLE).format(role=sql.Identifier(role)))
     server.execute(
         sql.SQL(SET_ROLE).format(role=sql.Identifier(ROLE), password=sql.Literal(password))
     )
-    server.execute(_composed(SET_LAKE_OWNER))
-    server.execute(_composed(GRANT_LAKE_OWNER))
+    for owner in OWNERS:
+        server.execute(_composed(SET_OWNER, owner))
+        server.execute(_composed(GRANT_OWNER, owner))
 
 
-def _composed(statement: str) -> sql.Composed:
+def _composed(statement: str, owner: str = "") -> sql.Composed:
     return sql.SQL(statement).format(
         role=sql.Identifier(ROLE),
-        lake_owner=sql.Identifier(LAKE_OWNER),
         database=sql.Identifier(DATABASE),
+        owner=sql.Identifier(owner),
     )

@@ -35,6 +35,7 @@ from datapunk.database import Transaction, transaction
 from datapunk.errors import ContentionError, DatapunkError, UnavailableError
 from datapunk.identity import PUBLIC_TENANT, Caller
 from datapunk.outbox import enqueue, relay_now
+from datapunk.policy import Resource, require
 from datapunk.telemetry import count, logger, observe
 
 MAX_ATTEMPTS = 1 + len(RETRY_DELAYS)
@@ -181,6 +182,7 @@ class _Batch:
             )
         try:
             message = self.model.model_validate_json(item.body)
+            self._check_tenant(message, item)
             with tx.savepoint():
                 inbox.act_for(tx, item.caller)
                 self.handle(message, tx)
@@ -200,6 +202,17 @@ class _Batch:
         except Exception as error:  # noqa: BLE001 -- an unforeseen error must not stop the others
             return self._again(tx, item, error)
         return "done"
+
+    def _check_tenant(self, message: BaseModel, item: Delivery) -> None:
+        """Raise ForbiddenError for a message that the policy keeps from its tenant's consumers.
+
+        Headers say for whom a message is; what it says itself must not be another tenant.
+        """
+        reader = Caller(
+            principal=f"service:{self.consumer}", tenant=item.caller.tenant, scopes=("read",)
+        )
+        tenant = str(getattr(message, "tenant", None) or item.caller.tenant)
+        require("event.read", Resource(tenant=tenant), caller=reader)
 
     def _again(self, tx: Transaction, item: Delivery, error: Exception) -> str:
         """Send the message to the delay ladder, or give it up after the last attempt."""

@@ -9,8 +9,7 @@ from __future__ import annotations
 import re
 import secrets
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
@@ -69,14 +68,22 @@ def remaining_seconds() -> float:
     return work.remaining() if work else _FAR
 
 
-@contextmanager
-def working(work: WorkContext) -> Iterator[WorkContext]:
+class working:  # noqa: N801 -- used like a function; a generator would take three times as long
     """Make `work` the current context for the body."""
-    token = _current.set(work)
-    try:
-        yield work
-    finally:
-        _current.reset(token)
+
+    __slots__ = ("_token", "_work")
+
+    def __init__(self, work: WorkContext) -> None:
+        self._work = work
+
+    def __enter__(self) -> WorkContext:
+        """Return the work, which is the current one from now on."""
+        self._token = _current.set(self._work)
+        return self._work
+
+    def __exit__(self, *_: object) -> None:
+        """Go back to what was current before."""
+        _current.reset(self._token)
 
 
 def continue_trace(traceparent: str | None, xray: str | None) -> Trace:

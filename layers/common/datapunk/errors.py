@@ -101,6 +101,11 @@ class ForbiddenError(DatapunkError):
     code = "forbidden"
     action = "Ask the owner for access, or use credentials that have it."
 
+    def __init__(self, detail: str | None = None, *, scope: str = "") -> None:
+        super().__init__(detail)
+        self.scope = scope
+        """The scope that the credentials lack, where that is the reason."""
+
 
 class NotFoundError(DatapunkError):
     """There is no such resource."""

@@ -1,8 +1,4 @@
-"""Events: CloudEvents 1.0 in JSON, and the one way to publish them.
-
-An event that tells of a database change goes through the outbox of that transaction (`datapunk.outbox`);
-any other is published here, with the broker's confirmation.
-"""
+"""Events: CloudEvents 1.0 in JSON. The one way to publish them is the outbox (`datapunk.outbox`)."""
 
 from __future__ import annotations
 
@@ -11,13 +7,12 @@ import hashlib
 import math
 import re
 import uuid
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from datapunk.broker import Message, publish
+from datapunk.broker import Message
 from datapunk.broker.topology import EVENTS
 from datapunk.context import carried_headers
 from datapunk.identity import Caller
@@ -149,12 +144,3 @@ def event_message(event: CloudEvent) -> Message:
         content_type=STRUCTURED,
         headers=headers,
     )
-
-
-def publish_events(events: Sequence[CloudEvent], caller: Caller) -> None:
-    """Publish events and wait until the broker has them all.
-
-    Raises UnavailableError when it does not confirm; some may have been published then, and publishing
-    them again is harmless since consumers know them by source and id.
-    """
-    publish([event_message(event.signed_by(caller)) for event in events])

@@ -6,12 +6,12 @@ platform has in common. A handler module calls `http_function` once and decorate
 
 from __future__ import annotations
 
-import base64
-import binascii
+import re
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
 import orjson
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
@@ -39,13 +39,20 @@ from datapunk.errors import (
     PayloadTooLargeError,
     UnsupportedMediaTypeError,
 )
+from datapunk.guard import Guard, guarded
+from datapunk.hygiene import add_headers, check_query, clean_request, has_query
 from datapunk.identity import Caller, caller_from_authorizer
-from datapunk.problems import PROBLEM_JSON, field_errors, problem, retry_headers
+from datapunk.parameters import declared_parameters
+from datapunk.policy import require
+from datapunk.problems import PROBLEM_JSON, field_errors, problem, problem_headers
+from datapunk.received import Received, read_content_type
+from datapunk.settings import settings
 from datapunk.telemetry import count, logger, observe
 
 LambdaHandler = Callable[[dict[str, Any], Any], dict[str, Any]]
 MAX_BODY_BYTES = 6 * 1024 * 1024
 """Lambda's limit for a request; API Gateway would let 10 MB through."""
+_GUARD = Guard()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +74,7 @@ class HttpFunction(APIGatewayRestResolver):
         produces: Sequence[str] = (),
         raises: Sequence[type[DatapunkError]] = (),
         parameters: Sequence[Mapping[str, Any]] = (),
+        guard: Guard = _GUARD,
     ) -> None:
         super().__init__(
             enable_validation=True,
@@ -78,6 +86,11 @@ class HttpFunction(APIGatewayRestResolver):
         self.produces = tuple(produces)
         self.raises = tuple(raises)
         self.parameters = tuple(parameters)
+        self.answers_in_oauth = False
+        """Whether errors have OAuth's shape, and problem documents only what precedes the handler."""
+        self.guard = guard
+        self._declared: dict[str, frozenset[str]] = {}
+        self._received: Received | None = None
         for error in (DatapunkError, RouteNotFoundError, Exception):
             self.exception_handler(error)(self._answer_error)
         for refused in (
@@ -93,21 +106,34 @@ class HttpFunction(APIGatewayRestResolver):
         work = current()
         return work.caller if work else Caller()
 
+    @property
+    def received(self) -> Received:
+        """The request in hand."""
+        event = self.current_event.raw_event
+        if self._received is None or self._received.event is not event:
+            self._received = Received(event)
+        return self._received
+
+    def resolve_received(self, received: Received, context: Any) -> dict[str, Any]:
+        """Answer a request of which others have read parts already."""
+        self._received = received
+        return self.resolve(received.event, context)
+
     def body(self, *, charset: str = "utf-8") -> Body:
         """Return the raw request body of one of the declared media types.
 
         Raises UnsupportedMediaTypeError for another type or a content encoding, MalformedRequestError
         when the body is missing.
         """
-        headers = _headers(self.current_event.raw_event)
-        media_type, parameters = _content_type(headers.get("content-type", ""))
+        received = self.received
+        media_type, parameters = received.content_type()
         if media_type not in self.accepts:
             expected = ", ".join(self.accepts)
             given = f"{media_type!r} is" if media_type else "No content type was given, or it is"
             raise UnsupportedMediaTypeError(f"{given} not one of: {expected}.")
-        if headers.get("content-encoding", "identity") != "identity":
+        if received.headers.get("content-encoding", "identity") != "identity":
             raise UnsupportedMediaTypeError("Send the body without a content encoding.")
-        content = _content(self.current_event.raw_event)
+        content = received.content()
         if not content.strip():
             raise MalformedRequestError("The request has no body.")
         return Body(media_type, parameters.get("charset", charset), content)
@@ -123,7 +149,17 @@ class HttpFunction(APIGatewayRestResolver):
 
     def header(self, name: str) -> str | None:
         """Return a request header by name, whatever its case."""
-        return _headers(self.current_event.raw_event).get(name.lower())
+        return self.received.headers.get(name.lower())
+
+    def declared(self, path: str) -> frozenset[str]:
+        """Return the query parameters declared for an OpenAPI path; none where any may be given."""
+        if path not in self._declared:
+            self._declared[path] = declared_parameters(self, path)
+        return self._declared[path]
+
+    def _convert_matches_into_route_keys(self, match: re.Match[str]) -> dict[str, str]:
+        """Return the path's parameters decoded: the path is matched as the client wrote it."""
+        return {name: unquote(value) for name, value in match.groupdict().items()}
 
     def _answer_error(self, raised: Exception) -> Response[str]:
         status, headers, body = _problem_answer(_as_datapunk_error(raised), self.current_event.path)
@@ -137,21 +173,32 @@ def http_function(
     produces: Sequence[str] = (),
     raises: Sequence[type[DatapunkError]] = (),
     parameters: Sequence[Mapping[str, Any]] = (),
+    guard: Guard = _GUARD,
 ) -> tuple[HttpFunction, LambdaHandler]:
     """Return the app of an HTTP operation, to put routes on, and its Lambda handler.
 
     What the resolver cannot see from type hints is said here, for the handler's use and the OpenAPI
     document: media types of a raw body (`accepts`) and of an answer that is not JSON (`produces`),
     errors beyond those every route may answer with (`raises`), and query parameters read by
-    `HttpFunction.query` (`parameters`, as OpenAPI parameter objects).
+    `HttpFunction.query` (`parameters`, as OpenAPI parameter objects). `guard` says how it is limited and
+    recorded where the defaults do not fit.
     """
-    app = HttpFunction(operation, accepts, produces, raises, parameters)
+    app = HttpFunction(operation, accepts, produces, raises, parameters, guard)
 
     def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         started = time.perf_counter()
-        with working(_work(operation, event, context)) as work:
-            answer = _resolve(app, event, context)
+        event = clean_request(event)
+        received = Received(event)
+        with working(_work(operation, received, context)) as work:
+            answer = guarded(
+                guard,
+                event,
+                work,
+                lambda: _resolve(app, received, context),
+                lambda error: _refuse(error, event),
+            )
             headers = answer.setdefault("multiValueHeaders", {})
+            add_headers(headers, secure=settings().issuer.startswith("https:"))
             headers["X-Correlation-Id"] = [work.correlation_id]
             headers["traceparent"] = [work.trace.header()]
             status = str(answer["statusCode"])
@@ -178,26 +225,34 @@ def http_function(
     return app, handler
 
 
-def _resolve(app: HttpFunction, event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Run the request; what fails outside of the resolver's own handling is answered here.
+def _resolve(app: HttpFunction, received: Received, context: Any) -> dict[str, Any]:
+    """Run a request of a caller who may; what fails outside of the resolver's own handling is answered here.
 
     That is a body it could not even look at, and an answer that cannot be written.
     """
+    event = received.event
     try:
-        _check_body(event, json_only=not app.accepts)
-        return app.resolve(event, context)
+        _check_caller(app.operation, event)
+        _check_body(received, json_only=not app.accepts)
+        if not app.guard.open_query and has_query(event):
+            check_query(event, app.declared(str(event.get("resource") or "")))
+        return app.resolve_received(received, context)
     except Exception as error:  # noqa: BLE001 -- a caller gets a problem document in any case
-        failure = _as_datapunk_error(error)
-        status, headers, body = _problem_answer(failure, event.get("path", ""))
-        return {
-            "statusCode": status,
-            "multiValueHeaders": {
-                "Content-Type": [PROBLEM_JSON],
-                **{name: [value] for name, value in headers.items()},
-            },
-            "body": body,
-            "isBase64Encoded": False,
-        }
+        return _refuse(_as_datapunk_error(error), event)
+
+
+def _refuse(error: DatapunkError, event: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the answer to a request no handler looks at."""
+    status, headers, body = _problem_answer(error, event.get("path", ""))
+    return {
+        "statusCode": status,
+        "multiValueHeaders": {
+            "Content-Type": [PROBLEM_JSON],
+            **{name: [value] for name, value in headers.items()},
+        },
+        "body": body,
+        "isBase64Encoded": False,
+    }
 
 
 def _problem_answer(error: DatapunkError, path: str) -> tuple[int, dict[str, str], str]:
@@ -208,33 +263,50 @@ def _problem_answer(error: DatapunkError, path: str) -> tuple[int, dict[str, str
     if work is not None:
         count("error_rate_total", service=work.service, error_type=error.code)
     document = problem(error, instance=path, trace_id=work.trace.trace_id if work else "")
-    return error.status, retry_headers(error), _dumps(document)
+    return error.status, problem_headers(error), _dumps(document)
 
 
-def _check_body(event: Mapping[str, Any], *, json_only: bool) -> None:
+def _check_caller(operation: str, event: Mapping[str, Any]) -> None:
+    """Refuse a caller to whom the policy refuses the operation.
+
+    The gateway's authorizer has said who it is; what he may do is decided here too, so that it holds
+    whichever way the function was called.
+    """
+    identity = (event.get("requestContext") or {}).get("identity") or {}
+    address = str(identity.get("sourceIp") or "")
+    # Settings may need secrets that only some functions can read: looked at only where it matters.
+    require(operation, trusted_network=lambda: settings().trusts(address))
+
+
+def _check_body(received: Received, *, json_only: bool) -> None:
     """Refuse a body that is too large, not base64 where it says so, or no JSON where only that is read.
 
     The resolver would also read forms, and fails on malformed ones; no operation takes them.
     """
-    body = event.get("body")
+    body = received.event.get("body")
     if not body:
         return
-    if len(body) > MAX_BODY_BYTES * 4 // 3 or len(_content(event)) > MAX_BODY_BYTES:
+    plain = received.is_plain
+    if len(body) > MAX_BODY_BYTES * 4 // 3 or (
+        len(body if plain else received.content()) > MAX_BODY_BYTES
+    ):
         raise PayloadTooLargeError(f"A request body may have {MAX_BODY_BYTES:,} bytes at most.")
-    media_type, _ = _content_type(_headers(event).get("content-type", ""))
+    media_type, _ = received.content_type()
     if media_type not in ("", "application/json"):
         if json_only:
             raise UnsupportedMediaTypeError(f"{media_type!r} is not one of: application/json.")
         return
+    if plain:
+        return
     try:
-        _content(event).decode()
+        received.content().decode()
     except UnicodeDecodeError as error:
         raise MalformedRequestError(f"The body is not UTF-8: {error.reason}.") from None
 
 
-def _work(operation: str, event: Mapping[str, Any], context: Any) -> WorkContext:
-    headers = _headers(event)
-    request = event.get("requestContext") or {}
+def _work(operation: str, received: Received, context: Any) -> WorkContext:
+    headers = received.headers
+    request = received.event.get("requestContext") or {}
     return WorkContext(
         operation=operation,
         correlation_id=continue_correlation(headers.get("x-correlation-id")),
@@ -263,30 +335,6 @@ def _as_datapunk_error(raised: Exception) -> DatapunkError:
     return DatapunkError()
 
 
-def _headers(event: Mapping[str, Any]) -> dict[str, str]:
-    multiple = event.get("multiValueHeaders") or {}
-    if multiple:
-        return {name.lower(): ",".join(values) for name, values in multiple.items()}
-    return {name.lower(): value for name, value in (event.get("headers") or {}).items()}
-
-
-def _content_type(value: str) -> tuple[str, dict[str, str]]:
-    media_type, *rest = value.split(";")
-    pairs = (item.split("=", 1) for item in rest if "=" in item)
-    parameters = {name.strip().lower(): text.strip().strip('"').lower() for name, text in pairs}
-    return media_type.strip().lower(), parameters
-
-
-def _content(event: Mapping[str, Any]) -> bytes:
-    body = event.get("body") or ""
-    if not event.get("isBase64Encoded"):
-        return str(body).encode("utf-8", "surrogatepass")
-    try:
-        return base64.b64decode(body, validate=True)
-    except (binascii.Error, ValueError):
-        raise MalformedRequestError("The body is not valid base64.") from None
-
-
 def negotiate(accept: str | None, offered: Collection[str], default: str) -> str:
     """Return the offered media type the `Accept` header prefers (RFC 9110, 12.5.1).
 
@@ -294,7 +342,7 @@ def negotiate(accept: str | None, offered: Collection[str], default: str) -> str
     """
     ranked: list[tuple[float, int, str]] = []
     for place, part in enumerate((accept or "").split(",")):
-        media_type, parameters = _content_type(part)
+        media_type, parameters = read_content_type(part)
         try:
             quality = float(parameters.get("q", "1"))
         except ValueError:

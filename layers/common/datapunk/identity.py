@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 ANONYMOUS = "anonymous"
@@ -19,6 +20,12 @@ class Caller:
     roles: tuple[str, ...] = ()
     scopes: tuple[str, ...] = ()
     actors: tuple[str, ...] = ()
+    valid_until: float = field(default=float("inf"), compare=False, repr=False)
+    """When the credential that it is known by ends, in seconds since the epoch."""
+
+
+SYSTEM = Caller(principal="system", tenant="*")
+"""The platform itself, where it must look before a tenant is known; no row and no token has its tenant."""
 
 
 def caller_from_authorizer(context: Mapping[str, Any] | None) -> Caller:
@@ -29,10 +36,18 @@ def caller_from_authorizer(context: Mapping[str, Any] | None) -> Caller:
     """
     if not context or not context.get("principalId"):
         return Caller()
+    return _caller(
+        str(context["principalId"]),
+        str(context.get("tenant") or PUBLIC_TENANT),
+        str(context.get("roles") or ""),
+        str(context.get("scopes") or ""),
+        str(context.get("actors") or ""),
+    )
+
+
+@lru_cache(maxsize=256)
+def _caller(principal: str, tenant: str, roles: str, scopes: str, actors: str) -> Caller:
+    """Return the same caller for the same texts: an environment sees few, and each many times."""
     return Caller(
-        principal=str(context["principalId"]),
-        tenant=str(context.get("tenant") or PUBLIC_TENANT),
-        roles=tuple(str(context.get("roles") or "").split()),
-        scopes=tuple(str(context.get("scopes") or "").split()),
-        actors=tuple(str(context.get("actors") or "").split()),
+        principal, tenant, tuple(roles.split()), tuple(scopes.split()), tuple(actors.split())
     )

@@ -7,6 +7,7 @@ message twice, under the same message id, which every consumer's inbox knows.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from psycopg.types.json import Jsonb
@@ -19,21 +20,25 @@ from datapunk.events import CloudEvent, event_message
 from datapunk.telemetry import logger
 
 _RESERVE = 10.0
+_AT_ONCE = 100
 _SQL = Path(__file__).with_suffix(".sql")
 
 
-def enqueue(tx: Transaction, message: Message) -> None:
-    """Add a message to the change in hand."""
-    tx.execute(
+def enqueue(tx: Transaction, *messages: Message) -> None:
+    """Add messages to the change in hand, to be published in this order."""
+    tx.execute_many(
         load_queries(_SQL)["enqueue"],
-        {
-            "exchange": message.exchange,
-            "routing_key": message.routing_key,
-            "message_id": message.message_id,
-            "content_type": message.content_type,
-            "headers": Jsonb(dict(message.headers)),
-            "body": message.body,
-        },
+        [
+            {
+                "exchange": message.exchange,
+                "routing_key": message.routing_key,
+                "message_id": message.message_id,
+                "content_type": message.content_type,
+                "headers": Jsonb(dict(message.headers)),
+                "body": message.body,
+            }
+            for message in messages
+        ],
     )
 
 
@@ -42,6 +47,18 @@ def emit(tx: Transaction, event: CloudEvent) -> CloudEvent:
     signed = event.signed_by(tx.caller)
     enqueue(tx, event_message(signed))
     return signed
+
+
+def publish_events(events: Sequence[CloudEvent]) -> None:
+    """Publish events that tell of no other change, in the name of the current caller.
+
+    They are kept in one transaction, with the record of the request, before the broker is asked: they are
+    published if and only if they are recorded, and a broker that is away only delays them. Raises
+    UnavailableError when the database does not answer.
+    """
+    with transaction() as tx:
+        enqueue(tx, *(event_message(event.signed_by(tx.caller)) for event in events))
+    relay_now(limit=max(_AT_ONCE, len(events)))
 
 
 def relay(*, limit: int = 500) -> int:
@@ -89,13 +106,13 @@ def relay_all() -> int:
     return total + published
 
 
-def relay_now() -> None:
+def relay_now(*, limit: int = _AT_ONCE) -> None:
     """Try to publish what this environment has just committed; what fails stays for the relay.
 
     Never raises: the change is committed, and its caller must not be told otherwise.
     """
     try:
-        relay(limit=100)
+        relay(limit=limit)
     except DatapunkError as error:
         logger().warning("outbox waits", extra={"code": error.code, "detail": error.detail})
     except Exception:  # noqa: BLE001 -- see above

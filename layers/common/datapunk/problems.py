@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from datapunk.errors import DatapunkError, FieldError
+from datapunk.errors import DatapunkError, FieldError, ForbiddenError, UnauthenticatedError
 
 PROBLEM_JSON = "application/problem+json"
 _LOCATIONS = {"body", "query", "path", "header"}
@@ -31,6 +31,19 @@ def retry_headers(error: DatapunkError) -> dict[str, str]:
     """Return `Retry-After` (seconds) where the error says when to come back."""
     seconds = getattr(error, "retry_after", None)
     return {} if seconds is None else {"Retry-After": str(seconds)}
+
+
+def problem_headers(error: DatapunkError) -> dict[str, str]:
+    """Return the headers of the answer.
+
+    Those of `retry_headers`, and `WWW-Authenticate` where other credentials would help (RFC 6750, 3).
+    """
+    headers = retry_headers(error)
+    if isinstance(error, UnauthenticatedError):
+        headers["WWW-Authenticate"] = "Bearer"
+    elif isinstance(error, ForbiddenError) and error.scope:
+        headers["WWW-Authenticate"] = f'Bearer error="insufficient_scope", scope="{error.scope}"'
+    return headers
 
 
 def field_errors(errors: Iterable[Mapping[str, Any]]) -> list[FieldError]:

@@ -1,8 +1,8 @@
 """Typed settings of the platform: where each value comes from is known, secrets print as stars.
 
 An explicit argument beats the environment, which beats the default. An environment value of the form
-`secretsmanager:<id>` or `ssm:<name>` is a reference; it is looked up when the setting is first loaded.
-Nothing is read at import.
+`secretsmanager:<id>` or `ssm:<name>` is a reference; a secret is looked up when it is first used, since a
+function may read only those it needs, anything else when the settings are loaded. Nothing is read at import.
 """
 
 from __future__ import annotations
@@ -10,10 +10,18 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Any
+from typing import Any, get_args
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
 
 from datapunk.errors import ConfigurationError
 
@@ -55,6 +63,37 @@ class Settings(BaseModel):
     storage_bucket: str | None = Field(
         default=None, alias="STORAGE_BUCKET", description="Bucket for objects."
     )
+    issuer: str = Field(
+        default="http://localhost:8080",
+        alias="ISSUER",
+        pattern=r"^https?://[^?#]+[^/?#]$",
+        description="Public URL of the API, which tokens name as their issuer; no slash at its end.",
+    )
+    key_ring: str = Field(
+        default="",
+        alias="KEY_RING",
+        description="Signing keys: `file:<path>`, or `kms:alias/<prefix>` for keys in AWS KMS.",
+    )
+    mutual_tls_domain: str = Field(
+        default="",
+        alias="MUTUAL_TLS_DOMAIN",
+        description="API Gateway's domain that asks for client certificates; empty: there is none.",
+    )
+    sts_url: str = Field(
+        default="",
+        alias="AWS_ENDPOINT_URL_STS",
+        description="Address of AWS STS, which confirms IAM identities; empty: the region's own.",
+    )
+    sign_in_providers: SecretStr | None = Field(
+        default=None,
+        alias="SIGN_IN_PROVIDERS",
+        description="JSON object: providers that people sign in with, such as `google` and `github`.",
+    )
+    admin_networks: str = Field(
+        default="",
+        alias="ADMIN_NETWORKS",
+        description="Networks administration is allowed from (`10.0.0.0/8 2001:db8::/32`); none: any.",
+    )
     log_level: str = Field(
         default="INFO", alias="POWERTOOLS_LOG_LEVEL", description="Least severe level logged."
     )
@@ -65,43 +104,82 @@ class Settings(BaseModel):
         description="Most items a page of a list or query may have.",
     )
 
+    @field_validator("admin_networks")
+    @classmethod
+    def _are_networks(cls, value: str) -> str:
+        import ipaddress
+
+        for network in value.split():
+            ipaddress.ip_network(network)
+        return value
+
     _sources: dict[str, str] = PrivateAttr(default_factory=dict)
+    _secrets: dict[str, str] = PrivateAttr(default_factory=dict)
+    """Secrets that have been used, looked up where they were references."""
 
     def source(self, field: str) -> str:
         """Return where the value of `field` came from, e.g. `environment DATABASE_URL`."""
         return self._sources.get(field, "default")
 
+    def trusts(self, address: str) -> bool:
+        """Tell whether an IP address is in one of the networks that administration is allowed from."""
+        import ipaddress
+
+        if not self.admin_networks:
+            return True
+        try:
+            place = ipaddress.ip_address(address)
+        except ValueError:
+            return False
+        networks = map(ipaddress.ip_network, self.admin_networks.split())
+        return any(place in network for network in networks if network.version == place.version)
+
     def database(self) -> str:
         """Return the PostgreSQL URL with credentials. Raises ConfigurationError when unset."""
-        return _with_credentials("DATABASE_URL", self.database_url, self.database_credentials)
+        return self._with_credentials("database")
 
     def redis(self) -> str:
         """Return the Redis URL with credentials. Raises ConfigurationError when unset."""
-        return _with_credentials("REDIS_URL", self.redis_url, self.redis_credentials)
+        return self._with_credentials("redis")
 
     def amqp(self) -> str:
         """Return the RabbitMQ URL with credentials. Raises ConfigurationError when unset."""
-        return _with_credentials("AMQP_URL", self.amqp_url, self.amqp_credentials)
+        return self._with_credentials("amqp")
+
+    def providers(self) -> str | None:
+        """Return the JSON of the sign-in providers, or None where there are none."""
+        return self._secret("sign_in_providers")
+
+    def _with_credentials(self, service: str) -> str:
+        url = self._secret(f"{service}_url")
+        if url is None:
+            raise ConfigurationError(f"{service.upper()}_URL is not set.")
+        parts = urlsplit(url)
+        credentials = None if parts.username else self._secret(f"{service}_credentials")
+        if credentials is None:
+            return url
+        try:
+            pair = _Credentials.model_validate_json(credentials)
+        except ValidationError as error:
+            name = f"{service.upper()}_CREDENTIALS"
+            raise ConfigurationError(f"{name} is not JSON with username and password.") from error
+        user, password = quote(pair.username, safe=""), quote(pair.password, safe="")
+        return urlunsplit(parts._replace(netloc=f"{user}:{password}@{parts.netloc}"))
+
+    def _secret(self, field: str) -> str | None:
+        """Return the value of a secret setting, following a reference once."""
+        given: SecretStr | None = getattr(self, field)
+        if given is None:
+            return None
+        if field not in self._secrets:
+            variable = type(self).model_fields[field].alias or field
+            self._secrets[field] = _resolve(variable, given.get_secret_value())[0]
+        return self._secrets[field]
 
 
 class _Credentials(BaseModel):
     username: str
     password: str
-
-
-def _with_credentials(variable: str, url: SecretStr | None, credentials: SecretStr | None) -> str:
-    if url is None:
-        raise ConfigurationError(f"{variable} is not set.")
-    parts = urlsplit(url.get_secret_value())
-    if credentials is None or parts.username:
-        return url.get_secret_value()
-    try:
-        pair = _Credentials.model_validate_json(credentials.get_secret_value())
-    except ValidationError as error:
-        name = variable.replace("_URL", "_CREDENTIALS")
-        raise ConfigurationError(f"{name} is not JSON with username and password.") from error
-    user, password = quote(pair.username, safe=""), quote(pair.password, safe="")
-    return urlunsplit(parts._replace(netloc=f"{user}:{password}@{parts.netloc}"))
 
 
 def _read_secret(identifier: str) -> str:
@@ -129,10 +207,15 @@ def _resolve(variable: str, value: str) -> tuple[str, str]:
     for prefix, read in _REFERENCES.items():
         if value.startswith(prefix):
             try:
-                return read(value.removeprefix(prefix)), value
+                return read(value.removeprefix(prefix)), _source(variable, value)
             except Exception as error:
                 raise ConfigurationError(f"{variable} refers to {value}: not readable.") from error
-    return value, f"environment {variable}"
+    return value, _source(variable, value)
+
+
+def _source(variable: str, value: str) -> str:
+    """Return where a value comes from: the reference itself, or the variable."""
+    return value if value.startswith(tuple(_REFERENCES)) else f"environment {variable}"
 
 
 def load_settings(environment: Mapping[str, str] | None = None, **explicit: Any) -> Settings:
@@ -148,8 +231,11 @@ def load_settings(environment: Mapping[str, str] | None = None, **explicit: Any)
         variable = field.alias or name
         if name in explicit:
             values[name], sources[name] = explicit[name], "argument"
-        elif environment.get(variable):
-            values[name], sources[name] = _resolve(variable, environment[variable])
+        elif given := environment.get(variable):
+            if SecretStr in (field.annotation, *get_args(field.annotation)):
+                values[name], sources[name] = given, _source(variable, given)
+            else:
+                values[name], sources[name] = _resolve(variable, given)
     try:
         settings = Settings.model_validate(values)
     except ValidationError as error:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 
 import pytest
+from datapunk.telemetry import logger
 
 from tests.conftest import forget_connections
 from tests.support.services import Broker, Instance
@@ -45,3 +47,13 @@ def fragile_broker(fragile: Instance) -> Broker:
     import os
 
     return Broker(os.environ["AMQP_URL"])
+
+
+@pytest.fixture
+def lines() -> Iterator[io.StringIO]:
+    """Return where the logger writes."""
+    stream = io.StringIO()
+    handler = logger().handlers[0]
+    before = handler.setStream(stream)  # type: ignore[attr-defined]
+    yield stream
+    handler.setStream(before)  # type: ignore[attr-defined]

@@ -10,6 +10,7 @@ from urllib.parse import quote
 import psycopg
 import pytest
 from datapunk.broker import connection as broker_connection
+from datapunk.database import connection as database_connection
 
 from tests.support.invoking import Answer, Invoker
 from tests.support.services import Broker, Instance, eventually
@@ -59,6 +60,32 @@ def test_a_postgresql_that_hangs_is_unavailable_in_time(fragile: Instance, invok
     assert invoke("lake.get_dataset").status == 200
 
 
+def test_a_request_waits_once_for_a_postgresql_that_hangs(
+    fragile: Instance, invoke: Invoker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given an operation that needs the database for its limit, its work and its record
+    invoke("lake.create_dataset")
+    time.sleep(1.1)
+    tried: list[str] = []
+    connect = database_connection.connect
+
+    def counted(url: str) -> psycopg.Connection:
+        tried.append(url)
+        return connect(url)
+
+    monkeypatch.setattr(database_connection, "connect", counted)
+    # When
+    with fragile.frozen("postgres"):
+        answer = invoke("lake.insert_records")
+        in_vain = len(tried)
+        again = invoke("lake.insert_records")
+    # Then the next one tries for itself
+    _assert_unavailable(answer, "postgresql")
+    _assert_unavailable(again, "postgresql")
+    assert (in_vain, len(tried)) == (1, 2)
+    assert invoke("lake.insert_records").status == 201
+
+
 def test_a_session_that_was_ended_between_requests_is_replaced(
     database: str, instance: Instance, invoke: Invoker
 ) -> None:
@@ -76,7 +103,7 @@ def test_a_session_that_was_ended_between_requests_is_replaced(
     assert answer.status == 200
 
 
-def test_without_a_broker_records_are_taken_and_their_event_comes_later(
+def test_without_a_broker_records_and_events_are_taken_and_published_later(
     fragile: Instance, fragile_broker: Broker, invoke: Invoker
 ) -> None:
     # Given an environment that holds a connection
@@ -91,18 +118,18 @@ def test_without_a_broker_records_are_taken_and_their_event_comes_later(
     relayed = invoke.sample("stream.relay_outbox")
     again = invoke.sample("stream.relay_outbox")
     # Then
-    assert inserted.status == 201
-    _assert_unavailable(published, "rabbitmq")
+    assert (inserted.status, published.status) == (201, 202)
     assert [item["status"] for item in health.json["checks"]] == ["up", "up", "down"]
-    assert (relayed["published"], again["published"]) == (1, 0)
-    ((_, before), (_, body)) = fragile_broker.take("stream.store_event")
+    assert (relayed["published"], again["published"]) == (2, 0)
+    ((_, before), (_, body), (_, after)) = fragile_broker.take("stream.store_event")
     assert json.loads(before)["type"] == "com.example.reading"
     assert json.loads(body)["id"] == inserted.json["event_id"]
+    assert json.loads(after)["id"] == published.json["ids"][0]
     assert invoke("nexus.check_health").json["status"] == "up"
 
 
 def test_a_broker_connection_that_was_closed_between_requests_is_replaced(
-    broker: Broker, instance: Instance, invoke: Invoker
+    database: str, broker: Broker, instance: Instance, invoke: Invoker
 ) -> None:
     # Given
     assert invoke("stream.publish_event").status == 202

@@ -14,6 +14,9 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from datapunk import limits
+from datapunk.database import transaction
+from datapunk.identity import SYSTEM
 from datapunk.lake.columns import Column, ColumnType
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -43,6 +46,17 @@ OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     "lt": operator.lt,
     "lte": operator.le,
 }
+
+
+@pytest.fixture(autouse=True)
+def _many_requests(database: str) -> None:
+    """Let the examples of a test send as many requests as they need: limits have tests of their own."""
+    with transaction(SYSTEM) as tx:
+        tx.execute(
+            "INSERT INTO nexus.rate_limits (tenant, quota, window_seconds)"
+            " VALUES ('public', 1000000, 60)"
+        )
+    limits.forget()
 
 
 def _create(invoke: Invoker, columns: list[Column], key: list[str] | None = None) -> str:

@@ -62,9 +62,9 @@ def test_another_tenant_may_have_the_same_name(database: str, invoke: Invoker) -
     # Given
     invoke(OPERATION)
     # When
-    answer = invoke(OPERATION, tenant="acme", principal="ada")
+    answer = invoke(OPERATION, tenant="acme", principal="user:ada")
     # Then
-    assert (answer.status, answer.json["owner"]) == (201, "ada")
+    assert (answer.status, answer.json["owner"]) == (201, "user:ada")
 
 
 def test_every_column_type_and_the_longest_names(database: str, invoke: Invoker) -> None:

@@ -12,6 +12,7 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Query
 from datapunk.context import current, remaining_seconds
 from datapunk.errors import ConflictError, FieldError, TooManyRequestsError, UnavailableError
+from datapunk.guard import Guard
 from datapunk.http import MAX_BODY_BYTES, HttpFunction, http_function
 from datapunk.problems import PROBLEM_JSON
 from datapunk.telemetry import logger
@@ -19,6 +20,9 @@ from pydantic import BaseModel
 
 from tests.support.lambda_context import LambdaContext
 
+EDITOR = {"principalId": "user:ada", "tenant": "acme", "roles": "editor", "scopes": "read write"}
+ALONE = Guard(limited=False, mutates=False)
+"""No limit and no record: these tests have neither Redis nor a database."""
 SECRET = "the text of an unforeseen error"
 
 
@@ -28,7 +32,9 @@ class Thing(BaseModel):
 
 
 def _function() -> tuple[HttpFunction, Any]:
-    app, handler = http_function("lake.try_things", accepts=("text/csv", "application/json"))
+    app, handler = http_function(
+        "lake.insert_records", accepts=("text/csv", "application/json"), guard=ALONE
+    )
 
     @app.post("/things")
     def create(thing: Thing) -> Thing:
@@ -85,7 +91,7 @@ def _event(method: str, path: str, **changes: Any) -> dict[str, Any]:
         "queryStringParameters": None,
         "multiValueQueryStringParameters": None,
         "pathParameters": None,
-        "requestContext": {"resourcePath": path, "stage": "local"},
+        "requestContext": {"resourcePath": path, "stage": "local", "authorizer": EDITOR},
         "body": None,
         "isBase64Encoded": False,
     }
@@ -124,15 +130,11 @@ def test_an_answer_carries_correlation_and_trace() -> None:
 
 
 def test_a_handler_knows_its_work() -> None:
-    # Given
-    authorizer = {"principalId": "ada", "tenant": "acme"}
-    # When
-    answer = _call(
-        "GET", "/things/x", seconds=12, requestContext={"authorizer": authorizer, "stage": "local"}
-    )
+    # Given / When
+    answer = _call("GET", "/things/x", seconds=12)
     # Then
     body = json.loads(answer["body"])
-    assert (body["tenant"], body["operation"]) == ("acme", "lake.try_things")
+    assert (body["tenant"], body["operation"]) == ("acme", "lake.insert_records")
     assert 0 < body["seconds"] <= 11.5
     assert current() is None
 
@@ -173,6 +175,16 @@ def test_an_answer_that_cannot_be_written_is_an_error() -> None:
     # Then
     assert _problem(answer)["code"] == "internal"
     assert "traceparent" in answer["multiValueHeaders"]
+
+
+def test_a_parameter_in_the_path_is_decoded() -> None:
+    # Given / When: as encodeURIComponent writes it, and as a browser does
+    names = [
+        json.loads(_call("GET", f"/things/{written}")["body"])["name"]
+        for written in ("user%3Aa%20%C3%A4", "user:a", "%252F")
+    ]
+    # Then
+    assert names == ["user:a ä", "user:a", "%2F"]
 
 
 @pytest.mark.parametrize(("method", "path"), [("GET", "/nowhere"), ("PUT", "/things"), ("", "")])
@@ -360,7 +372,7 @@ def test_events_without_multiple_values_are_read_too() -> None:
 )
 def test_a_function_that_reads_json_takes_nothing_else(content_type: str) -> None:
     # Given: a multipart body without a boundary, on which the resolver fails
-    app, handler = http_function("lake.try_things")
+    app, handler = http_function("lake.insert_records", guard=ALONE)
 
     @app.post("/things")
     def create(thing: Thing) -> Thing:

@@ -6,12 +6,14 @@ import pytest
 from datapunk.errors import (
     DatapunkError,
     FieldError,
+    ForbiddenError,
     InvalidInputError,
     TooManyRequestsError,
+    UnauthenticatedError,
     UnavailableError,
     error_classes,
 )
-from datapunk.problems import field_errors, problem, retry_headers
+from datapunk.problems import field_errors, problem, problem_headers, retry_headers
 from pydantic import BaseModel, Field, ValidationError, field_validator
 
 MEMBERS = {
@@ -95,3 +97,12 @@ def test_where_a_value_came_from_is_left_out(location: tuple[str | int, ...], fi
     item = {"loc": location, "msg": "m", "type": "t"}
     # When / Then
     assert field_errors([item]) == [FieldError(field, "m", "t")]
+
+
+def test_who_could_get_in_with_other_credentials_is_told_which() -> None:
+    # Given / When / Then
+    insufficient = 'Bearer error="insufficient_scope", scope="write"'
+    assert problem_headers(UnauthenticatedError()) == {"WWW-Authenticate": "Bearer"}
+    assert problem_headers(ForbiddenError(scope="write")) == {"WWW-Authenticate": insufficient}
+    assert problem_headers(ForbiddenError()) == {}
+    assert problem_headers(TooManyRequestsError(retry_after=3)) == {"Retry-After": "3"}

@@ -140,8 +140,9 @@ def test_references_are_followed(region: None) -> None:
                 "STORAGE_BUCKET": "ssm:/datapunk/bucket",
             }
         )
+        url = loaded.amqp()
     # Then
-    assert loaded.amqp() == "amqps://u:p@broker.example.com:5671"
+    assert url == "amqps://u:p@broker.example.com:5671"
     assert loaded.source("amqp_credentials") == f"secretsmanager:{arn}"
     assert loaded.storage_bucket == "kept"
 
@@ -156,6 +157,15 @@ def test_a_reference_that_leads_nowhere_names_its_variable(region: None, referen
     assert reference in raised.value.detail
 
 
+def test_a_secret_that_is_not_used_is_not_looked_up(region: None) -> None:
+    # Given a function that may not read the providers' secret
+    loaded = load_settings({"SIGN_IN_PROVIDERS": "secretsmanager:absent"})
+    # When / Then
+    assert loaded.stage == "local"
+    with mock_aws(), pytest.raises(ConfigurationError, match="SIGN_IN_PROVIDERS"):
+        loaded.providers()
+
+
 def test_every_setting_is_described_and_has_its_variable() -> None:
     # Given
     fields = Settings.model_fields.values()
@@ -165,3 +175,21 @@ def test_every_setting_is_described_and_has_its_variable() -> None:
     assert len(set(variables)) == len(variables)
     assert all(field.description for field in fields)
     assert all(variable and variable.isupper() for variable in variables)
+
+
+@pytest.mark.parametrize("networks", ["everywhere", "10.0.0.1/8", "10.0.0.0/8,192.0.2.0/24"])
+def test_a_wrong_network_is_named(networks: str) -> None:
+    # Given / When / Then
+    with pytest.raises(ConfigurationError, match="ADMIN_NETWORKS"):
+        load_settings({"ADMIN_NETWORKS": networks})
+
+
+def test_without_networks_every_address_is_trusted() -> None:
+    # Given
+    anywhere, somewhere = load_settings({}), load_settings({"ADMIN_NETWORKS": "10.0.0.0/8"})
+    # When / Then
+    assert anywhere.trusts("198.51.100.1")
+    assert anywhere.trusts("")
+    assert somewhere.trusts("10.1.2.3")
+    assert not somewhere.trusts("198.51.100.1")
+    assert not somewhere.trusts("")

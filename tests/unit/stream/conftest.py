@@ -25,7 +25,7 @@ def store(database: str, no_broker: None, invoke: Invoker) -> Store:
         messages = []
         for event in events:
             read = CloudEvent.model_validate({"source": "/s", "type": "t", **event})
-            message = event_message(read.signed_by(Caller("ada", tenant)))
+            message = event_message(read.signed_by(Caller("user:ada", tenant)))
             messages.append(
                 {
                     "body": message.body,

@@ -8,12 +8,18 @@ from typing import Any
 import pytest
 from cloudevents.core.bindings import http as binding
 from cloudevents.core.v1.event import CloudEvent as StockEvent
+from datapunk import audit
+from datapunk.database import Transaction, transaction
+from datapunk.identity import Caller
+from datapunk.outbox import relay, waiting
 
 from tests.support.hostile import METACHARACTERS
 from tests.support.invoking import Answer, Invoker
 from tests.support.samples import load_sample
 from tests.support.services import Broker
 
+# Nothing is published that the audit trail does not tell of.
+pytestmark = pytest.mark.usefixtures("database")
 OPERATION = "stream.publish_event"
 QUEUE = "stream.store_event"
 BATCH = "application/cloudevents-batch+json"
@@ -23,6 +29,15 @@ STRUCTURED = "application/cloudevents+json"
 def _stock(**changes: Any) -> StockEvent:
     attributes = {"id": "1", "source": "/s", "type": "t", "specversion": "1.0", **changes}
     return StockEvent(attributes, {"ppm": 1.5})
+
+
+def _recorded() -> list[str]:
+    """Return the outcomes that the audit trail has of the sample's sender, oldest first."""
+    with transaction(Caller("user:auditor", "public")) as tx:
+        rows = tx.all(
+            "SELECT outcome FROM nexus.audit WHERE action = %s ORDER BY sequence", [OPERATION]
+        )
+    return [str(row["outcome"]) for row in rows]
 
 
 def _send(invoke: Invoker, message: Any) -> Answer:
@@ -89,14 +104,14 @@ def test_an_event_carries_trace_correlation_and_caller(broker: Broker, invoke: I
     invoke(
         OPERATION,
         tenant="acme",
-        principal="ada",
+        principal="user:ada",
         headers={"X-Correlation-Id": "order-1", "traceparent": trace},
     )
     # Then
     ((properties, _),) = broker.take(QUEUE)
     assert properties.headers["traceparent"].split("-")[1] == "a" * 32
     assert properties.headers["correlationid"] == "order-1"
-    assert (properties.headers["tenant"], properties.headers["principal"]) == ("acme", "ada")
+    assert (properties.headers["tenant"], properties.headers["principal"]) == ("acme", "user:ada")
 
 
 def test_nobody_publishes_for_another_tenant(broker: Broker, invoke: Invoker) -> None:
@@ -104,12 +119,14 @@ def test_nobody_publishes_for_another_tenant(broker: Broker, invoke: Invoker) ->
     own = {"specversion": "1.0", "id": "1", "source": "/s", "type": "t"}
     event = {**own, "tenant": "victim", "principal": "root"}
     # When
-    answer = invoke(OPERATION, body=event, content_type=STRUCTURED, tenant="acme", principal="ada")
+    answer = invoke(
+        OPERATION, body=event, content_type=STRUCTURED, tenant="acme", principal="user:ada"
+    )
     # Then
     assert answer.status == 202
     ((properties, body),) = broker.take(QUEUE)
     document = json.loads(body)
-    assert (document["tenant"], document["principal"]) == ("acme", "ada")
+    assert (document["tenant"], document["principal"]) == ("acme", "user:ada")
     assert properties.headers["tenant"] == "acme"
 
 
@@ -167,20 +184,57 @@ def test_any_text_is_taken_or_refused(broker: Broker, invoke: Invoker) -> None:
         assert answer.status in (202, 422), answer.body
 
 
-def test_without_a_broker_it_is_unavailable(no_broker: None, invoke: Invoker) -> None:
+def test_without_a_broker_it_waits_with_its_record(no_broker: None, invoke: Invoker) -> None:
     # Given / When
     answer = invoke(OPERATION)
     # Then
-    assert (answer.status, answer.json["dependency"]) == (503, "rabbitmq")
-    assert answer.headers["retry-after"]
+    assert answer.status == 202
+    assert waiting()[0] == 1
+    assert _recorded() == ["done"]
 
 
-def test_without_a_queue_it_is_unavailable(broker: Broker, invoke: Invoker) -> None:
+def test_without_a_queue_it_waits_until_there_is_one(broker: Broker, invoke: Invoker) -> None:
     # Given
     with broker.channel() as channel:
         channel.queue_delete(QUEUE)
     # When
     answer = invoke(OPERATION)
-    # Then an event nobody would get is not silently lost
-    assert answer.status == 503
-    assert "topology" in answer.json["detail"]
+    # Then an event nobody would get is not lost
+    assert answer.status == 202
+    assert waiting()[0] == 1
+    broker.declare()
+    assert relay() == 1
+    ((_, body),) = broker.take(QUEUE)
+    assert [json.loads(body)["id"]] == answer.json["ids"]
+
+
+@pytest.mark.parametrize("lost", ["record", "commit"])
+def test_what_cannot_be_recorded_is_not_published(
+    broker: Broker, invoke: Invoker, monkeypatch: pytest.MonkeyPatch, lost: str
+) -> None:
+    # Given a database that dies under the record, or before it has committed it
+    append = audit.Watch.before_commit
+
+    def die(watch: audit.Watch, ending: Transaction) -> None:
+        if lost == "commit":
+            append(watch, ending)
+        ending.connection.close()
+
+    monkeypatch.setattr(audit.Watch, "before_commit", die)
+    # When
+    answer = invoke(OPERATION)
+    monkeypatch.undo()
+    # Then
+    assert (answer.status, answer.json["dependency"]) == (503, "postgresql")
+    assert (waiting()[0], _recorded(), broker.take(QUEUE)) == (0, ["failed"], [])
+
+
+def test_a_batch_larger_than_a_relay_is_published_at_once(broker: Broker, invoke: Invoker) -> None:
+    # Given
+    batch = [json.loads(binding.to_structured_event(_stock(id=str(n))).body) for n in range(150)]
+    # When
+    answer = invoke(OPERATION, body=batch, content_type=BATCH)
+    # Then
+    assert answer.json["accepted"] == 150
+    assert len(broker.take(QUEUE)) == 150
+    assert _recorded() == ["done"]

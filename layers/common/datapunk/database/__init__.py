@@ -4,4 +4,11 @@ from datapunk.database.connection import check_database
 from datapunk.database.queries import Queries, load_queries
 from datapunk.database.transaction import Row, Transaction, transaction
 
-__all__ = ["Queries", "Row", "Transaction", "check_database", "load_queries", "transaction"]
+__all__ = [
+    "Queries",
+    "Row",
+    "Transaction",
+    "check_database",
+    "load_queries",
+    "transaction",
+]

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import psycopg
 from psycopg import pq
 
-from datapunk.database.failures import translate
+from datapunk.context import WorkContext, current
+from datapunk.database.failures import DEPENDENCY, translate
 from datapunk.errors import ConfigurationError, UnavailableError
 from datapunk.settings import reload_if_referenced, settings
 
@@ -34,6 +35,8 @@ class _Pooled:
 
 _pooled: list[_Pooled] = []
 """Empty or one entry: what this environment holds open."""
+_waited_in_vain: list[WorkContext] = []
+"""Empty or one entry: the work that has waited for a server that hangs. It does not wait again."""
 
 
 def connect(url: str, *, application: str = "datapunk") -> psycopg.Connection:
@@ -73,9 +76,15 @@ def acquire() -> psycopg.Connection:
             held.used = now
             return held.connection
         discard()
+    work = current()
+    if work is not None and work in _waited_in_vain:
+        raise UnavailableError(DEPENDENCY)
+    _waited_in_vain.clear()
     try:
         connection = connect(url)
-    except UnavailableError:
+    except UnavailableError as error:
+        if work is not None and isinstance(error.__cause__, psycopg.errors.ConnectionTimeout):
+            _waited_in_vain.append(work)
         if not reload_if_referenced("database_url", "database_credentials"):
             raise
         url = settings().database()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, LiteralString
 
@@ -10,6 +10,7 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 
+from datapunk.commits import Hook, before_each_commit
 from datapunk.context import current, remaining_seconds
 from datapunk.database.connection import acquire, discard
 from datapunk.database.failures import translate, translated
@@ -21,19 +22,30 @@ Parameters = Sequence[Any] | dict[str, Any] | None
 Statement = LiteralString | sql.SQL | sql.Composed
 
 _BEGIN = "BEGIN"
+# The role too: one that a connection was left with would be that of a table's owner.
 _CONTEXT = """
-SELECT set_config('datapunk.tenant', %s, true),
+SELECT set_config('role', 'none', true),
+       set_config('datapunk.tenant', %s, true),
        set_config('datapunk.principal', %s, true),
        set_config('statement_timeout', %s, true)
+"""
+_NAME = """
+SELECT set_config('datapunk.tenant', %s, true), set_config('datapunk.principal', %s, true)
 """
 
 
 class Transaction:
-    """An open transaction. Driver errors leave it as ours; parameters are always bound."""
+    """An open transaction. Driver errors leave it as ours; parameters are always bound.
+
+    What is in `before_commit` runs at the end of the body: what must commit with its effect and holds
+    locks that others wait for. What is in `after_commit` runs when all of it is certain.
+    """
 
     def __init__(self, connection: psycopg.Connection, caller: Caller) -> None:
         self.connection = connection
         self.caller = caller
+        self.before_commit: list[Hook] = []
+        self.after_commit: list[Callable[[], None]] = []
         self.copied = 0
         """Rows the database has taken in the last COPY."""
 
@@ -41,6 +53,11 @@ class Transaction:
         """Run a statement and return the number of rows it touched."""
         with translated():
             return self.connection.execute(statement, parameters).rowcount
+
+    def execute_many(self, statement: Statement, parameters: Sequence[dict[str, Any]]) -> None:
+        """Run a statement for each set of parameters, without a round trip for each."""
+        with translated(), self.connection.cursor() as cursor:
+            cursor.executemany(statement, parameters)
 
     def one(self, statement: Statement, parameters: Parameters = None) -> Row | None:
         """Return the first row as a dictionary, or None."""
@@ -73,6 +90,16 @@ class Transaction:
             yield
 
     @contextmanager
+    def in_name_of(self, caller: Caller) -> Iterator[None]:
+        """Run the body with what `caller` sees and may write, within this transaction.
+
+        After an error the transaction is going to be rolled back, and the name with it.
+        """
+        self.execute(_NAME, (caller.tenant, caller.principal))
+        yield
+        self.execute(_NAME, (self.caller.tenant, self.caller.principal))
+
+    @contextmanager
     def acting_as(self, role: str) -> Iterator[None]:
         """Run the body with the rights of `role`, which the login role must be a member of.
 
@@ -96,12 +123,18 @@ def transaction(caller: Caller | None = None) -> Iterator[Transaction]:
     caller = caller or (work.caller if work else Caller())
     connection = _begin(caller)
     try:
-        yield Transaction(connection, caller)
+        tx = Transaction(connection, caller)
+        yield tx
+        for hook in (*tx.before_commit, before_each_commit.get()):
+            if hook is not None:
+                hook(tx)
         with translated():
             connection.execute("COMMIT")
     except BaseException:
         _roll_back(connection)
         raise
+    for notice in tx.after_commit:
+        notice()
 
 
 def _begin(caller: Caller) -> psycopg.Connection:

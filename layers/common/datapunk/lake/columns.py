@@ -71,7 +71,7 @@ class Column(BaseModel):
 
     name: Identifier
     type: ColumnType
-    nullable: bool = True
+    nullable: bool = Field(default=True, strict=True)
     description: str = Field(default="", max_length=1000)
 
 

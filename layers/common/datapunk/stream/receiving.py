@@ -26,7 +26,7 @@ class ReceivedEvent(CloudEvent):
 
 
 class Accepted(BaseModel):
-    """How many events the broker has taken, and their ids in the order sent."""
+    """How many events were taken, and their ids in the order sent."""
 
     accepted: int
     ids: list[str]

@@ -16,6 +16,7 @@ from aws_lambda_powertools.logging.formatter import LambdaPowertoolsFormatter
 
 from datapunk.context import current
 from datapunk.settings import settings
+from datapunk.telemetry.redaction import redact
 
 FIELDS = ("timestamp", "level", "service", "message", "trace_id", "span_id", "correlation_id")
 _NO_WORK = dict.fromkeys(("trace_id", "span_id", "correlation_id"), "")
@@ -48,7 +49,7 @@ class _Formatter(LambdaPowertoolsFormatter):
         if record.exc_info and record.exc_info[0] is not None:
             line["exception_name"] = record.exc_info[0].__name__
             line["exception"] = self.formatException(record.exc_info)
-        return orjson.dumps(line, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+        return redact(orjson.dumps(line, default=str, option=orjson.OPT_NON_STR_KEYS).decode())
 
 
 @cache

@@ -47,6 +47,8 @@ class Plane:
             database_url="postgresql://someone@127.0.0.1/datapunk",
             redis_url="redis://127.0.0.1:6379",
             amqp_url="amqp://127.0.0.1:5672",
+            issuer="http://localhost:8080",
+            key_ring=self.paths.key_ring,
         )
         if project != PROJECT:
             parameters = {}

@@ -109,10 +109,10 @@ def test_the_stage_has_its_limits_types_and_answers(
 
 
 def test_queues_and_schedules_are_there(catalog: Catalog) -> None:
-    # Given the template's one mapping and one schedule
+    # Given the template's one mapping, and its schedules
     # When
     (queue,) = catalog.queues
-    (schedule,) = catalog.schedules
+    schedules = {schedule.function: schedule for schedule in catalog.schedules}
     # Then
     assert queue == QueueMapping(
         id=queue.id,
@@ -123,10 +123,16 @@ def test_queues_and_schedules_are_there(catalog: Catalog) -> None:
         batch_size=100,
         window=1.0,
     )
-    assert schedule.function == f"{STACK}-stream-relay_outbox"
-    assert schedule.expression == "rate(1 minute)"
-    assert schedule.enabled
-    assert schedule.source == "aws.events"
+    assert {
+        name.removeprefix(f"{STACK}-"): item.expression for name, item in schedules.items()
+    } == {
+        "nexus-expire_audit": "rate(1 day)",
+        "nexus-rotate_authority": "rate(1 day)",
+        "nexus-rotate_keys": "rate(1 day)",
+        "stream-relay_outbox": "rate(1 minute)",
+    }
+    assert all(schedule.enabled for schedule in schedules.values())
+    assert {schedule.source for schedule in schedules.values()} == {"aws.events"}
 
 
 def test_every_kind_of_trigger_is_read(plane: Plane) -> None:

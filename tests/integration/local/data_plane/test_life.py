@@ -58,7 +58,7 @@ def test_reserved_concurrency_throttles(new_plane: NewPlane) -> None:
     # Given a function that may run once at a time, and callers that wait for a moment only
     plane = new_plane(limits={"queue_seconds": 0.2})
     plane.start(plane.catalog(functions=[plane.function("probe.slow", reserved_concurrency=1)]))
-    thread, _ = in_background(lambda: plane.get("/v1/slow?seconds=1"))
+    thread, _ = in_background(lambda: plane.get("/v1/slow?seconds=4"))
     eventually(lambda: plane.counts("probe.slow")["busy"] == 1)
     client = plane.client()
     # When

@@ -1,0 +1,20 @@
+"""What must be written at the end of each transaction of the work in hand.
+
+Apart from the database, so that a function without one can be watched over without importing its driver.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datapunk.database import Transaction
+
+Hook = Callable[["Transaction"], None]
+
+before_each_commit: ContextVar[Hook | None] = ContextVar(
+    "datapunk_before_each_commit", default=None
+)
+"""Called with each transaction before its commit; whoever sets it resets it."""

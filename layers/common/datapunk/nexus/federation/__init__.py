@@ -1,0 +1,1 @@
+"""Sign-in with accounts at other providers: Google, GitHub, and whoever speaks OpenID Connect."""
