@@ -101,10 +101,9 @@ def end_environments(processes: Iterable[Any]) -> None:
         process.join(10)
 
 
-def failed_share(calls: Iterable[Call]) -> float:
-    """Return which share of the calls has failed, 0 to 1."""
-    outcomes = [call.good for call in calls]
-    return outcomes.count(False) / len(outcomes)
+def failures(calls: Iterable[Call]) -> int:
+    """Return how many of the calls have failed."""
+    return sum(not call.good for call in calls)
 
 
 def longest_outage(calls: Iterable[Call]) -> float:

@@ -19,6 +19,7 @@ from benchmarks._scorecard_calls import (
     Crowd,
     become_environment,
     end_environments,
+    failures,
     start_environments,
 )
 from tests.support.routing import Upstream, add_route, enter, leave, running
@@ -65,7 +66,7 @@ def measure() -> tuple[list[float], int, dict[str, float]]:
         gone = dict(found.get(timeout=_GIVE_UP) for _ in doomed)
     return (
         _followed(calls, moves),
-        sum(not call.good for call in calls),
+        failures(calls),
         {kind: at - killed for kind, at in gone.items()},
     )
 

@@ -16,6 +16,8 @@ import psycopg
 from datapunk.cache.local import LOCAL
 from datapunk.cache.namespaces import NAMESPACES
 from datapunk.cache.reading import read
+from datapunk.database import transaction
+from datapunk.identity import Caller
 
 from benchmarks._scorecard_calls import (
     PROCESSES,
@@ -30,7 +32,6 @@ from infrastructure.local.data_plane.runner import Runner
 from infrastructure.local.event_sources.rabbitmq import QueueSource
 from tests.support.invoking import Invoker, run
 from tests.support.notes import CACHED, NOTES, TABLE, TENANT, write_note
-from tests.support.people import rows
 from tests.support.services import Broker, Instance
 
 NUMBER = 60
@@ -118,9 +119,10 @@ def event_delays(instance: Instance) -> list[float]:
             stored.update(found.get(timeout=_GIVE_UP))
     finally:
         end_environments([consumer])
-    (counted,) = rows("SELECT count(*) AS number FROM stream.events")
-    if counted["number"] != NUMBER + 1:
-        raise SystemExit(f"{counted['number']} events are stored instead of {NUMBER + 1}.")
+    with transaction(Caller("user:tester", "public")) as tx:
+        counted = tx.value("SELECT count(*) FROM stream.events")
+    if counted != NUMBER + 1:
+        raise SystemExit(f"{counted} events are stored instead of {NUMBER + 1}.")
     return [stored[name] - at for name, at in began.items()]
 
 

@@ -5,8 +5,7 @@
 Prints its port. Paths: `/status/503` answers so, `/slow/1.5` takes so long, `/bytes` is no text, anything
 else tells what has arrived. `/__control` sets what everything is answered with (`{"status": 503}`), or some
 of it by chance (`{"status": 503, "share": 0.3}`); nothing there makes it forget what has arrived, which
-`/__seen` tells. Ends when its standard input does, or after
-half an hour.
+`/__seen` tells. Ends when its standard input does, or after half an hour.
 """
 
 from __future__ import annotations
