@@ -19,7 +19,7 @@ platform's documents state, where they state one:
 - an event is delivered within 5 s (requirement 004-045);
 - what `discover` returns is at most 5 s old, so a move is followed in 5 s, the end of a lease of 10 s in 15 s
   and the third failed of probes 5 s apart in 20 s;
-- weights hold within 2 % over 10,000 choices (issue 4).
+- weights hold within 2 % over 10,000 choices (the platform's requirements).
 
 The documents state none for the others, and these are chosen here: 1 % of calls may fail under faults,
 retries leave a tenth of the failures there are without them, and nobody is without an answer for over 5 s.
