@@ -32,9 +32,11 @@ import psycopg
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import _support
+from infrastructure.local.accounts import fetch_token
 from infrastructure.local.paths import PROJECT, Paths
 from infrastructure.local.platform import Platform
 from infrastructure.local.progress import Progress
+from infrastructure.local.state import State
 
 COLUMNS: list[dict[str, Any]] = [
     {"name": "id", "type": "integer", "nullable": False},
@@ -55,8 +57,8 @@ _OURS = ("PATH", "HOME", "LANG", "TZ")
 
 
 @contextlib.contextmanager
-def running_platform() -> Iterator[dict[str, str]]:
-    """Start a platform in a temporary folder; give its endpoints; stop it."""
+def running_platform() -> Iterator[tuple[dict[str, str], str]]:
+    """Start a platform in a temporary folder; give its endpoints and a token; stop it."""
     with tempfile.TemporaryDirectory(prefix="datapunk-ingest-") as folder:
         paths = Paths(state=Path(folder), programs=PROJECT / ".datapunk")
         kept = {name: os.environ[name] for name in _OURS if name in os.environ}
@@ -64,7 +66,8 @@ def running_platform() -> Iterator[dict[str, str]]:
         try:
             with Progress(io.StringIO(), live=False) as progress:
                 platform.up(progress)
-            yield platform.endpoints()
+            endpoints = platform.endpoints()
+            yield endpoints, fetch_token(endpoints["api"], State(paths), "demo")
         finally:
             with Progress(io.StringIO(), live=False) as progress:
                 platform.down(progress)
@@ -96,16 +99,18 @@ def as_csv(rows: list[dict[str, Any]]) -> bytes:
 
 
 class Api:
-    """One kept connection to the gateway."""
+    """One kept connection to the gateway, with a token that is good for a quarter of an hour."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, token: str) -> None:
         parts = urlsplit(url)
         self.connection = http.client.HTTPConnection("127.0.0.1", parts.port or 80, timeout=60)
+        self.authorization = f"Bearer {token}"
         self.made = 0
 
     def post(self, path: str, body: bytes, media_type: str) -> dict[str, Any]:
         """Send a body; end the benchmark unless it is taken."""
-        self.connection.request("POST", path, body, {"Content-Type": media_type})
+        headers = {"Content-Type": media_type, "Authorization": self.authorization}
+        self.connection.request("POST", path, body, headers)
         answer = self.connection.getresponse()
         content = answer.read()
         if answer.status != http.client.CREATED:
@@ -180,8 +185,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     given = parser.parse_args()
     print(_support.machine())
-    with running_platform() as endpoints:
-        api = Api(endpoints["api"])
+    with running_platform() as (endpoints, token):
+        api = Api(endpoints["api"], token)
         with psycopg.connect(endpoints["database"], autocommit=True) as connection:
             connection.execute(BARE.encode())
             connection.execute(KEYED.encode())

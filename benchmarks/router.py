@@ -73,7 +73,7 @@ Ask = Callable[[], object]
 
 
 @contextlib.contextmanager
-def services() -> Iterator[None]:
+def services() -> Iterator[Instance]:
     """Run the data services for the body, and let functions find them; nothing is limited."""
     with tempfile.TemporaryDirectory(prefix="datapunk-router-") as name:
         folder = Path(name)
@@ -88,7 +88,7 @@ def services() -> Iterator[None]:
             rows(
                 "INSERT INTO nexus.rate_limits (quota, window_seconds) VALUES (1000000, 1) RETURNING 1"
             )
-            yield
+            yield instance
         finally:
             instance.down()
 

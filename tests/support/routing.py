@@ -57,7 +57,7 @@ class Upstream:
         self.process.wait(10)
 
     def control(self, **values: Any) -> None:
-        """Set what it answers: `status`, `seconds`, `answer`, `headers`. Without any it begins anew."""
+        """Set what it answers: `status` (of a `share`), `seconds`, `answer`, `headers`; nothing: anew."""
         self._ask("POST", "/__control", json.dumps(values))
 
     def seen(self) -> list[dict[str, Any]]:

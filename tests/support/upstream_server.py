@@ -3,15 +3,16 @@
     python -m tests.support.upstream_server NAME
 
 Prints its port. Paths: `/status/503` answers so, `/slow/1.5` takes so long, `/bytes` is no text, anything
-else tells what has arrived. `/__control` sets what everything is answered with (`{"status": 503}`); nothing
-there makes it forget what has arrived, which `/__seen` tells. Ends when its standard input does, or after
-half an hour.
+else tells what has arrived. `/__control` sets what everything is answered with (`{"status": 503}`), or some
+of it by chance (`{"status": 503, "share": 0.3}`); nothing there makes it forget what has arrived, which
+`/__seen` tells. Ends when its standard input does, or after half an hour.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import random
 import sys
 import threading
 import time
@@ -23,6 +24,7 @@ NAME = sys.argv[1] if len(sys.argv) > 1 else ""
 SECONDS = 1800.0
 SEEN: list[dict[str, Any]] = []
 CONTROL: dict[str, Any] = {}
+CHANCE = random.Random(1)  # noqa: S311 -- no secret
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -58,7 +60,8 @@ class Handler(BaseHTTPRequestHandler):
             seconds = float(segments[1])
         if seconds:
             time.sleep(seconds)
-        status = int(CONTROL.get("status", 200))
+        chosen = CHANCE.random() < CONTROL.get("share", 1)
+        status = int(CONTROL.get("status", 200)) if chosen else 200
         if segments[0] == "status":
             status = int(segments[1])
         self.send(status, CONTROL.get("answer", seen), raw=segments[0] == "bytes")
