@@ -137,7 +137,7 @@ def requests(clone: Clone, *names: str, **headers: str) -> dict[str, Answer]:
     definition = {"name": "never_made", "columns": [{"name": "id", "type": "text"}]}
     sent: list[tuple[str, str, Any]] = [
         ("GET", DATASETS, None),
-        ("GET", f"{DATASETS}/kept", None),
+        ("GET", f"{DATASETS}/kept/records?limit=1", None),
         ("GET", RECORDS, None),
         ("GET", EVENTS, None),
         ("POST", DATASETS, definition),
@@ -206,9 +206,11 @@ def test_without_postgresql_requests_get_503_and_recover(vandal: Clone) -> None:
     before = len(log_of_authorizer(vandal))
     stranger = f"Bearer {vandal.token('admin')}"
     assert vandal.api.get(DATASETS).status == 200
+    definition = vandal.api.get(f"{DATASETS}/kept")
     vandal.service("postgres").stop()
     # When
     answers = requests(vandal)
+    remembered = vandal.api.get(f"{DATASETS}/kept")
     strangers = requests(vandal, Authorization=stranger)
     again = requests(vandal)
     live = vandal.api.get("/v1/lake/health/live")
@@ -218,6 +220,8 @@ def test_without_postgresql_requests_get_503_and_recover(vandal: Clone) -> None:
     # Then
     assert_unavailable(answers)
     assert_unavailable(again)
+    assert remembered.json() == definition.json()
+    assert remembered.headers["x-cache"] in {"hit-l1", "hit-l2"}
     assert_unavailable({"POST events": refused})
     assert_unknown(strangers)
     assert_told(vandal, before, len(strangers))

@@ -242,7 +242,9 @@ def test_saved_code_answers_the_next_request(platform: Clone) -> None:
     before = platform.api.get(path)
     source = handler.read_text()
     # When
-    handler.write_text(source.replace('"ETag": found.etag', '"ETag": \'"changed"\''))
+    changed = source.replace('"ETag": found.dataset.etag', '"ETag": \'"changed"\'')
+    assert changed != source
+    handler.write_text(changed)
     seen = [platform.api.get(path).headers["etag"] for _ in range(1)]
     while seen[-1] != '"changed"':
         seen.append(platform.api.get(path).headers["etag"])
