@@ -232,10 +232,14 @@ def _as_3_0(node: Any) -> Any:
         node["enum"] = [node.pop("const")]
     if isinstance(node.get("examples"), list):
         node["example"] = node.pop("examples")[0]
+    _bound_as_3_0(node)
+    return node
+
+
+def _bound_as_3_0(node: dict[str, Any]) -> None:
+    """Say exclusive bounds by flags: a number there makes the whole schema invalid for readers of 3.0."""
     for bound, exclusive in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")):
-        # A number there, as later drafts have it, makes the whole schema invalid for readers of 3.0.
         if type(node.get(exclusive)) in (int, float):
             node[bound], node[exclusive] = node[exclusive], True
     if "type" in node:
         node.pop("propertyNames", None)  # Has no word in 3.0.
-    return node
