@@ -101,7 +101,8 @@ def continue_trace(traceparent: str | None, xray: str | None) -> Trace:
         return Trace(match["trace"], secrets.token_hex(8))
     if xray and (root := _XRAY_ROOT.search(xray)):
         return Trace(root[1] + root[2], secrets.token_hex(8))
-    return Trace(secrets.token_hex(16), secrets.token_hex(8))
+    both = secrets.token_hex(24)
+    return Trace(both[:32], both[32:])
 
 
 def continue_correlation(given: str | None) -> str:
