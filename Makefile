@@ -1,6 +1,6 @@
 # Datapunk: every target brings the environment it needs; nothing is installed by hand.
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs demo token test check lint build bench openapi policies schema deploy
+.PHONY: help up down status logs demo token test check lint build bench contracts openapi policies schema gateway deploy
 
 PYTHON ?= python3
 ENV ?= dev
@@ -52,6 +52,7 @@ check: ## Look at style, types, templates and generated documents; change nothin
 	@.venv/bin/mypy
 	@$(RUN) -m infrastructure.documents --check
 	@$(RUN) -m infrastructure.policies --check
+	@$(RUN) -m infrastructure.contracts --check
 	@.venv/bin/cfn-lint template.yaml 'infrastructure/*.yaml'
 	@SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 $(SAM) validate --lint
 
@@ -72,6 +73,10 @@ bench: ## Run every benchmark (NAME=ingest: one of them)
 	@for file in $(if $(NAME),benchmarks/$(NAME).py,$(sort $(wildcard benchmarks/[a-z]*.py))); do \
 		echo "== $$file"; $(RUN) $$file || exit 1; done
 
+contracts: ## Write the code of the contracts in events/protos
+	@$(BOOTSTRAP) --group dev
+	@$(RUN) -m infrastructure.contracts
+
 openapi: ## Write the OpenAPI document and the generated parts of docs/reference
 	@$(BOOTSTRAP) --group dev
 	@$(RUN) -m infrastructure.documents
@@ -83,6 +88,10 @@ policies: ## Compile the policy of infrastructure/policies, through all its gate
 schema: ## Write infrastructure/schema.sql from the migrations
 	@$(BOOTSTRAP) --group dev
 	@$(RUN) -m infrastructure.local schema
+
+gateway: ## Print the routes as a configuration of NGINX or Kong (FORMAT=nginx GATEWAYS="host:port ...")
+	@$(BOOTSTRAP) --group dev >&2
+	@$(RUN) -m infrastructure.gateways $(or $(FORMAT),nginx) $(foreach place,$(GATEWAYS),--gateway $(place))
 
 deploy: build ## Deploy to AWS (ENV=dev or prod)
 	@SAM_CLI_TELEMETRY=0 $(SAM) deploy --config-env $(ENV)

@@ -33,12 +33,15 @@ CEILINGS = {
     "lake.insert_records": 1225,
     "lake.list_datasets": 1135,
     "lake.query_records": 1160,
+    "lake.serve_rpc": 1315,
+    "lake.warm_cache": 1075,
     "nexus.assign_role": 1155,
     "nexus.authorize": 1405,
     "nexus.begin_authorization": 1220,
     "nexus.begin_federated_sign_in": 1220,
     "nexus.check_health": 1190,
     "nexus.complete_federated_sign_in": 1230,
+    "nexus.consul.app": 2325,
     "nexus.create_tenant": 1185,
     "nexus.create_user": 1180,
     "nexus.describe_api": 790,
@@ -48,30 +51,40 @@ CEILINGS = {
     "nexus.ensure_client": 1055,
     "nexus.ensure_user": 1050,
     "nexus.expire_audit": 1015,
+    "nexus.get_consul_status": 1210,
     "nexus.get_jwks": 840,
     "nexus.get_trust_bundle": 1015,
     "nexus.get_user": 1180,
     "nexus.get_userinfo": 1445,
     "nexus.introspect_token": 1475,
+    "nexus.invalidate_cache": 1235,
     "nexus.issue_api_key": 1260,
     "nexus.issue_certificate": 1445,
     "nexus.issue_token": 1480,
     "nexus.list_api_keys": 1265,
     "nexus.list_audit": 1170,
+    "nexus.list_breakers": 1220,
     "nexus.list_clients": 1185,
+    "nexus.list_flags": 1175,
     "nexus.list_sessions": 1190,
     "nexus.list_tenants": 1190,
     "nexus.list_users": 1180,
     "nexus.migrate": 1005,
+    "nexus.mirror_service": 1160,
+    "nexus.probe_targets": 1150,
     "nexus.register_client": 1185,
+    "nexus.register_services": 1075,
     "nexus.register_workload": 1195,
+    "nexus.repair_cache": 1030,
     "nexus.revoke_api_key": 1265,
     "nexus.revoke_certificate": 1445,
     "nexus.revoke_role": 1155,
     "nexus.revoke_token": 1480,
     "nexus.rotate_api_key": 1265,
     "nexus.rotate_keys": 1310,
+    "nexus.serve_rpc": 1180,
     "nexus.sign_in": 1210,
+    "nexus.stream_breakers": 1220,
     "nexus.update_user": 1185,
     "nexus.verify_audit": 1165,
     "stream.check_health": 1190,
@@ -79,6 +92,7 @@ CEILINGS = {
     "stream.list_events": 1220,
     "stream.publish_event": 1250,
     "stream.relay_outbox": 1070,
+    "stream.serve_rpc": 1275,
     "stream.store_event": 1105,
 }
 _REFERENCES = re.compile(r"I\s+refs:\s+([\d,]+)")
@@ -87,7 +101,8 @@ _REFERENCES = re.compile(r"I\s+refs:\s+([\d,]+)")
 def modules() -> list[str]:
     """Return every handler's module name."""
     functions = PROJECT / "functions"
-    return [f"{file.parent.name}.{file.stem}" for file in sorted(functions.glob("*/*.py"))]
+    files = [*sorted(functions.glob("*/*.py")), *sorted(functions.glob("*/*/app.py"))]
+    return [".".join(file.relative_to(functions).with_suffix("").parts) for file in files]
 
 
 def command(module: str) -> list[str]:

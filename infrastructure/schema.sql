@@ -317,6 +317,37 @@ ALTER TABLE ONLY nexus.rate_limits FORCE ROW LEVEL SECURITY;
 
 COMMENT ON TABLE nexus.rate_limits IS 'Limits other than the default. subject: a principal or key; service: a module; route: an operation; empty for any. tenant * is for all tenants; the most specific row counts.';
 
+CREATE TABLE nexus.requests (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    tenant text DEFAULT platform.current_tenant() NOT NULL,
+    principal text DEFAULT platform.current_principal() NOT NULL,
+    status text DEFAULT 'waiting'::text NOT NULL,
+    repeatable boolean NOT NULL,
+    needs text NOT NULL,
+    seconds real NOT NULL,
+    work bytea,
+    problem jsonb,
+    response_status integer,
+    response_headers jsonb,
+    response_body bytea,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    started_at timestamp with time zone,
+    finished_at timestamp with time zone,
+    expires_at timestamp with time zone DEFAULT (clock_timestamp() + '1 day'::interval) NOT NULL,
+    CONSTRAINT requests_seconds_check CHECK ((seconds > (0)::double precision)),
+    CONSTRAINT requests_status_check CHECK ((status = ANY (ARRAY['waiting'::text, 'running'::text, 'done'::text, 'failed'::text])))
+);
+
+ALTER TABLE ONLY nexus.requests FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE nexus.requests IS 'Requests to services that outlast the gateway, and their answers, for a day.';
+
+COMMENT ON COLUMN nexus.requests.repeatable IS 'Whether it may be sent again when whoever ran it died: it reads, or carries an idempotency key.';
+
+COMMENT ON COLUMN nexus.requests.needs IS 'The action of the policy that the request needed; whoever reads its answer needs it too.';
+
+COMMENT ON COLUMN nexus.requests.work IS 'The request itself; gone when it is finished.';
+
 CREATE TABLE nexus.revocations (
     subject text NOT NULL,
     issued_through timestamp with time zone NOT NULL,
@@ -326,6 +357,40 @@ CREATE TABLE nexus.revocations (
 ALTER TABLE ONLY nexus.revocations FORCE ROW LEVEL SECURITY;
 
 COMMENT ON TABLE nexus.revocations IS 'Access tokens refused before their end: by id, grant or principal, if issued until then.';
+
+CREATE TABLE nexus.route_epoch (
+    single boolean DEFAULT true NOT NULL,
+    epoch bigint DEFAULT 0 NOT NULL,
+    CONSTRAINT route_epoch_single_check CHECK (single)
+);
+
+ALTER TABLE ONLY nexus.route_epoch FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE nexus.route_versions (
+    name text NOT NULL,
+    version integer NOT NULL,
+    rule jsonb,
+    changed_at timestamp with time zone NOT NULL,
+    changed_by text NOT NULL,
+    CONSTRAINT route_versions_version_check CHECK ((version > 0))
+);
+
+ALTER TABLE ONLY nexus.route_versions FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE nexus.routes (
+    name text NOT NULL,
+    version integer NOT NULL,
+    rule jsonb,
+    service text GENERATED ALWAYS AS ((rule ->> 'service'::text)) STORED,
+    changed_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    changed_by text DEFAULT platform.current_principal() NOT NULL,
+    CONSTRAINT routes_name_check CHECK ((name ~ '^[a-z0-9][a-z0-9_-]{0,62}$'::text)),
+    CONSTRAINT routes_version_check CHECK ((version > 0))
+);
+
+ALTER TABLE ONLY nexus.routes FORCE ROW LEVEL SECURITY;
+
+COMMENT ON COLUMN nexus.routes.rule IS 'Null where the rule was deleted: its versions stay, and the next one goes on counting.';
 
 CREATE TABLE nexus.tenants (
     id text NOT NULL,
@@ -369,6 +434,33 @@ ALTER TABLE ONLY nexus.workloads FORCE ROW LEVEL SECURITY;
 
 COMMENT ON COLUMN nexus.workloads.role_arn IS 'The IAM role the service proves to have; null where it has a registration secret.';
 
+CREATE TABLE platform.cache_heat (
+    namespace text NOT NULL,
+    tenant text NOT NULL,
+    key text NOT NULL,
+    heat double precision NOT NULL
+);
+
+ALTER TABLE ONLY platform.cache_heat FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE platform.cache_heat IS 'How often cached keys were read lately; halved at each run of the warming, which loads the first of them.';
+
+CREATE TABLE platform.cache_writes (
+    namespace text NOT NULL,
+    tenant text NOT NULL,
+    key text NOT NULL,
+    version bigint NOT NULL,
+    value text,
+    cause text NOT NULL,
+    pending boolean DEFAULT true NOT NULL,
+    written_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT cache_writes_version_check CHECK (((version > 0) AND (version < '9007199254740992'::bigint)))
+);
+
+ALTER TABLE ONLY platform.cache_writes FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE platform.cache_writes IS 'The last write of each cached key, from the transaction of its effect: pending, with its value, until Redis has it. Kept for a day, much longer than any value in Redis, so that versions only grow.';
+
 CREATE TABLE platform.delivery_start (
     consumer text NOT NULL,
     message_id text NOT NULL,
@@ -377,6 +469,21 @@ CREATE TABLE platform.delivery_start (
 );
 
 COMMENT ON TABLE platform.delivery_start IS 'How often work on a redelivered message began: a message that ends its function is found by it.';
+
+CREATE TABLE platform.idempotency (
+    tenant text DEFAULT platform.current_tenant() NOT NULL,
+    principal text DEFAULT platform.current_principal() NOT NULL,
+    operation text NOT NULL,
+    key text NOT NULL,
+    digest bytea NOT NULL,
+    answer bytea,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT idempotency_key_check CHECK (((length(key) >= 1) AND (length(key) <= 255)))
+);
+
+ALTER TABLE ONLY platform.idempotency FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE platform.idempotency IS 'Answers of keyed calls, each written in the transaction of its effect; kept for a day.';
 
 CREATE TABLE platform.inbox (
     consumer text NOT NULL,
@@ -506,11 +613,23 @@ ALTER TABLE ONLY nexus.oauth_refresh_tokens
 ALTER TABLE ONLY nexus.rate_limits
     ADD CONSTRAINT rate_limits_pkey PRIMARY KEY (tenant, subject, service, route);
 
+ALTER TABLE ONLY nexus.requests
+    ADD CONSTRAINT requests_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY nexus.revocations
     ADD CONSTRAINT revocations_pkey PRIMARY KEY (subject);
 
 ALTER TABLE ONLY nexus.role_assignments
     ADD CONSTRAINT role_assignments_pkey PRIMARY KEY (tenant, principal, role);
+
+ALTER TABLE ONLY nexus.route_epoch
+    ADD CONSTRAINT route_epoch_pkey PRIMARY KEY (single);
+
+ALTER TABLE ONLY nexus.route_versions
+    ADD CONSTRAINT route_versions_pkey PRIMARY KEY (name, version);
+
+ALTER TABLE ONLY nexus.routes
+    ADD CONSTRAINT routes_pkey PRIMARY KEY (name);
 
 ALTER TABLE ONLY nexus.tenants
     ADD CONSTRAINT tenants_pkey PRIMARY KEY (id);
@@ -524,8 +643,17 @@ ALTER TABLE ONLY nexus.users
 ALTER TABLE ONLY nexus.workloads
     ADD CONSTRAINT workloads_pkey PRIMARY KEY (tenant, service);
 
+ALTER TABLE ONLY platform.cache_heat
+    ADD CONSTRAINT cache_heat_pkey PRIMARY KEY (namespace, tenant, key);
+
+ALTER TABLE ONLY platform.cache_writes
+    ADD CONSTRAINT cache_writes_pkey PRIMARY KEY (namespace, tenant, key);
+
 ALTER TABLE ONLY platform.delivery_start
     ADD CONSTRAINT delivery_start_pkey PRIMARY KEY (consumer, message_id);
+
+ALTER TABLE ONLY platform.idempotency
+    ADD CONSTRAINT idempotency_pkey PRIMARY KEY (tenant, principal, operation, key);
 
 ALTER TABLE ONLY platform.inbox
     ADD CONSTRAINT inbox_pkey PRIMARY KEY (consumer, message_id, attempt);
@@ -570,9 +698,19 @@ CREATE INDEX oauth_grants_session ON nexus.oauth_grants USING btree (session_id)
 
 CREATE INDEX oauth_refresh_tokens_grant ON nexus.oauth_refresh_tokens USING btree (grant_id);
 
+CREATE INDEX requests_expiry ON nexus.requests USING btree (expires_at);
+
+CREATE INDEX requests_open ON nexus.requests USING btree (created_at) WHERE (status = ANY (ARRAY['waiting'::text, 'running'::text]));
+
 CREATE INDEX revocations_expires_at ON nexus.revocations USING btree (expires_at);
 
 CREATE INDEX users_tenant_email ON nexus.users USING btree (tenant, email COLLATE "C");
+
+CREATE INDEX cache_writes_pending ON platform.cache_writes USING btree (written_at) WHERE pending;
+
+CREATE INDEX cache_writes_settled ON platform.cache_writes USING btree (written_at) WHERE (NOT pending);
+
+CREATE INDEX idempotency_created_at ON platform.idempotency USING btree (created_at);
 
 CREATE INDEX inbox_decided_at ON platform.inbox USING btree (decided_at);
 
@@ -610,8 +748,14 @@ ALTER TABLE ONLY nexus.oauth_grants
 ALTER TABLE ONLY nexus.oauth_refresh_tokens
     ADD CONSTRAINT oauth_refresh_tokens_grant_id_fkey FOREIGN KEY (grant_id) REFERENCES nexus.oauth_grants(id) ON DELETE CASCADE;
 
+ALTER TABLE ONLY nexus.requests
+    ADD CONSTRAINT requests_tenant_fkey FOREIGN KEY (tenant) REFERENCES nexus.tenants(id);
+
 ALTER TABLE ONLY nexus.role_assignments
     ADD CONSTRAINT role_assignments_tenant_fkey FOREIGN KEY (tenant) REFERENCES nexus.tenants(id);
+
+ALTER TABLE ONLY nexus.route_versions
+    ADD CONSTRAINT route_versions_name_fkey FOREIGN KEY (name) REFERENCES nexus.routes(name);
 
 ALTER TABLE ONLY nexus.users
     ADD CONSTRAINT users_tenant_fkey FOREIGN KEY (tenant) REFERENCES nexus.tenants(id);
@@ -656,6 +800,12 @@ ALTER TABLE nexus.oauth_grants ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE nexus.oauth_refresh_tokens ENABLE ROW LEVEL SECURITY;
 
+CREATE POLICY operators ON nexus.route_epoch USING (( SELECT nexus.operates() AS operates)) WITH CHECK (( SELECT nexus.operates() AS operates));
+
+CREATE POLICY operators ON nexus.route_versions USING (( SELECT nexus.operates() AS operates)) WITH CHECK (( SELECT nexus.operates() AS operates));
+
+CREATE POLICY operators ON nexus.routes USING (( SELECT nexus.operates() AS operates)) WITH CHECK (( SELECT nexus.operates() AS operates));
+
 CREATE POLICY owner_isolation ON nexus.api_keys FOR SELECT USING ((platform.sees(tenant) AND ((owner = platform.current_principal()) OR ( SELECT nexus.administers() AS administers))));
 
 CREATE POLICY platform_only ON nexus.oauth_codes USING (platform.sees('*'::text)) WITH CHECK (platform.sees('*'::text));
@@ -666,11 +816,21 @@ CREATE POLICY platform_only ON nexus.revocations USING (platform.sees('*'::text)
 
 ALTER TABLE nexus.rate_limits ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE nexus.requests ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE nexus.revocations ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY revoked_by_administrators ON nexus.role_assignments FOR DELETE USING ((platform.sees(tenant) AND ( SELECT nexus.administers() AS administers)));
 
 ALTER TABLE nexus.role_assignments ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE nexus.route_epoch ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE nexus.route_versions ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE nexus.routes ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY sender_isolation ON nexus.requests USING ((platform.sees(tenant) AND ((principal = platform.current_principal()) OR (platform.current_tenant() = '*'::text)))) WITH CHECK ((platform.sees(tenant) AND ((principal = platform.current_principal()) OR (platform.current_tenant() = '*'::text))));
 
 CREATE POLICY tenant_isolation ON nexus.audit FOR SELECT USING (platform.sees(tenant));
 
@@ -701,6 +861,22 @@ CREATE POLICY user_isolation ON nexus.users USING (((id = ( SELECT nexus.current
 ALTER TABLE nexus.users ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE nexus.workloads ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE platform.cache_heat ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE platform.cache_writes ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE platform.idempotency ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY outlived ON platform.idempotency FOR DELETE USING (((platform.current_tenant() = '*'::text) AND (created_at < (clock_timestamp() - '1 day'::interval))));
+
+CREATE POLICY outlived_seen ON platform.idempotency FOR SELECT USING (((platform.current_tenant() = '*'::text) AND (created_at < (clock_timestamp() - '1 day'::interval))));
+
+CREATE POLICY own_calls ON platform.idempotency USING (((tenant = platform.current_tenant()) AND (principal = platform.current_principal())));
+
+CREATE POLICY tenant_isolation ON platform.cache_heat USING (platform.sees(tenant)) WITH CHECK (platform.sees(tenant));
+
+CREATE POLICY tenant_isolation ON platform.cache_writes USING (platform.sees(tenant)) WITH CHECK (platform.sees(tenant));
 
 ALTER TABLE stream.events ENABLE ROW LEVEL SECURITY;
 

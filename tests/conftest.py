@@ -11,8 +11,11 @@ import datapunk.broker.connection as broker_connection
 import datapunk.database.connection as database_connection
 import pytest
 import redis
-from datapunk import cache, limits, trust_store
+from datapunk import cache, limits, registry, trust_store
+from datapunk.cache import reading
+from datapunk.flags import provider as flag_provider
 from datapunk.keyring.file import FileKeyRing
+from datapunk.mesh import breaker, calling
 from datapunk.nexus import authentication
 from datapunk.nexus.authority import rotate_roots
 from datapunk.nexus.keys import rotate
@@ -23,6 +26,7 @@ from moto import mock_aws
 
 from tests.support.answers import Answers, listening
 from tests.support.invoking import Invoker
+from tests.support.routing import forget_routing
 from tests.support.services import Broker, Instance
 
 # Examples share a database, and the machine may be busy: neither says anything about the code.
@@ -41,14 +45,21 @@ def forget_connections() -> None:
     broker_connection.reset()
     cache.forget()
     limits.forget()
+    flag_provider.forget()
     authentication.forget()
+    breaker.forget()
+    calling.forget()
+    registry.forget()
+    reading.forget()
+    forget_routing()
 
 
-def forget_counted_requests(url: str) -> None:
-    """Let nobody have sent a request: tests share their callers, and so their rate limits."""
+def forget_remembered(url: str) -> None:
+    """Let nobody have sent a request, failed or registered, and nothing be cached: tests share tenants."""
     with redis.Redis.from_url(url) as server:
-        for key in server.scan_iter("rate:*", count=1000):
-            server.delete(key)
+        for kind in ("rate", "breaker", "bulkhead", "registry", "cache", "route"):
+            for key in server.scan_iter(f"{kind}:*", count=1000):
+                server.delete(key)
 
 
 @pytest.fixture(scope="session")
@@ -77,9 +88,11 @@ def environment(
 ) -> Iterator[None]:
     """Give functions the settings of the shared services; database and broker are added by others."""
     forget_connections()
-    forget_counted_requests(instance.url("redis"))
+    forget_remembered(instance.url("redis"))
     monkeypatch.setenv("KEY_RING", f"file:{key_ring}")
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "datapunk-nexus-test")
     monkeypatch.setenv("REDIS_URL", instance.url("redis"))
+    monkeypatch.setenv("FEATURE_FLAGS", "")
     for name in ("DATABASE_CREDENTIALS", "REDIS_CREDENTIALS", "AMQP_CREDENTIALS"):
         monkeypatch.setenv(name, "")
     yield

@@ -5,19 +5,24 @@ from datapunk.database import transaction
 from datapunk.errors import ConflictError
 from datapunk.http import http_function
 from datapunk.lake.datasets import Dataset, DatasetDefinition
-from datapunk.lake.datasets import create_dataset as create
+from datapunk.lake.definitions import create_definition
 
 app, handler = http_function("lake.create_dataset", raises=(ConflictError,))
 
 
 @app.post("/v1/lake/datasets", status_code=201, tags=["lake"])
 def create_dataset(definition: DatasetDefinition) -> Response[Dataset]:
-    """Create a typed dataset; 409 when the name is taken."""
+    """Create a typed dataset; 409 when the name is taken. Reads may demand its position, `X-Freshness`."""
     with transaction() as tx:
-        dataset = create(tx, definition)
+        created = create_definition(tx, definition)
+    dataset = created.dataset
     return Response(
         status_code=201,
         content_type="application/json",
         body=dataset,
-        headers={"Location": f"/v1/lake/datasets/{dataset.name}", "ETag": dataset.etag},
+        headers={
+            "Location": f"/v1/lake/datasets/{dataset.name}",
+            "ETag": dataset.etag,
+            **created.headers,
+        },
     )

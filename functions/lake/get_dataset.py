@@ -4,23 +4,27 @@ from typing import Annotated
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Path
-from datapunk.database import transaction
+from datapunk.cache.freshness import HEADER, PARAMETER
 from datapunk.errors import NotFoundError
 from datapunk.http import http_function
 from datapunk.lake.columns import IDENTIFIER
-from datapunk.lake.datasets import Dataset, find_dataset
+from datapunk.lake.datasets import Dataset
+from datapunk.lake.definitions import read_definition
 
-app, handler = http_function("lake.get_dataset", raises=(NotFoundError,))
+app, handler = http_function("lake.get_dataset", raises=(NotFoundError,), parameters=(PARAMETER,))
 
 
 @app.get("/v1/lake/datasets/<dataset>", tags=["lake"])
 def get_dataset(dataset: Annotated[str, Path(pattern=IDENTIFIER)]) -> Response[Dataset]:
-    """Return the dataset with its version, columns and key."""
-    with transaction() as tx:
-        found = find_dataset(tx, dataset)
+    """Return the dataset with its version, columns and key.
+
+    It may be five seconds old, or as new as the position in the request's `X-Freshness` demands.
+    `X-Cache` says who answered.
+    """
+    found = read_definition(app.caller.tenant, dataset, app.header(HEADER))
     return Response(
         status_code=200,
         content_type="application/json",
-        body=found,
-        headers={"ETag": found.etag},
+        body=found.dataset,
+        headers={"ETag": found.dataset.etag, **found.headers},
     )

@@ -9,7 +9,7 @@ from datapunk.errors import ConflictError, NotFoundError
 from datapunk.http import http_function
 from datapunk.lake.columns import IDENTIFIER
 from datapunk.lake.datasets import find_dataset
-from datapunk.lake.ingest import Receipt
+from datapunk.lake.ingest import Receipt, allowed_rows
 from datapunk.lake.ingest import insert_records as insert
 from datapunk.lake.parsing import CSV, JSON, NDJSON, parse_body
 from datapunk.outbox import relay_now
@@ -23,9 +23,10 @@ app, handler = http_function(
 def insert_records(dataset: Annotated[str, Path(pattern=IDENTIFIER)]) -> Response[Receipt]:
     """Insert all rows of the body or none; emits `lake.records.inserted`."""
     body = app.body()
+    most = allowed_rows(dataset)
     with transaction() as tx:
         target = find_dataset(tx, dataset)
         parsed = parse_body(body.media_type, body.charset, body.content, target.columns)
-        receipt = insert(tx, target, parsed)
+        receipt = insert(tx, target, parsed, most=most)
     relay_now()
     return Response(status_code=201, content_type="application/json", body=receipt)

@@ -1,8 +1,10 @@
-"""Every minute: publish the messages that wait in the outbox, forget what the inbox need not know."""
+"""Every minute: publish the messages that wait in the outbox, forget what no repetition asks for."""
 
 from typing import Any
 
 from datapunk.database import transaction
+from datapunk.idempotency import purge as purge_keys
+from datapunk.identity import SYSTEM
 from datapunk.inbox import purge
 from datapunk.outbox import relay_all, waiting
 from datapunk.schedule import scheduled_function
@@ -19,4 +21,6 @@ def handler(token: int) -> dict[str, Any]:  # noqa: ARG001 -- the rows' locks fe
         observe("outbox_oldest_seconds", seconds, service="stream")
     with transaction() as tx:
         forgotten = purge(tx)
+    with transaction(SYSTEM) as tx:
+        forgotten += purge_keys(tx)
     return {"published": published, "waiting": messages, "forgotten": forgotten}

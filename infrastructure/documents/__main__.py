@@ -14,9 +14,15 @@ sys.path[:0] = [str(LAYER), str(FUNCTIONS)]
 
 def documents() -> dict[Path, Callable[[], str]]:
     """Return every generated file and what makes its text."""
-    from infrastructure.documents import openapi, reference
+    from infrastructure.documents import flags, health, openapi, reference, services
 
-    return {openapi.FILE: openapi.build, **reference.PAGES}
+    schemas = {flags.SCHEMA_FILE: flags.build_schema, health.SCHEMA_FILE: health.build_schema}
+    return {
+        openapi.FILE: openapi.build,
+        services.FILE: services.build,
+        **schemas,
+        **reference.PAGES,
+    }
 
 
 def main() -> int:

@@ -51,6 +51,15 @@ _SECURITY: dict[str, Any] = {
         "description": "The session of a user who has signed in; `__Host-datapunk` over HTTPS.",
     },
 }
+_WITHOUT_BODY = ("get", "head", "options")
+_REST: dict[str, Any] = {
+    "name": "path",
+    "in": "path",
+    "required": True,
+    "description": "All that follows, with its slashes.",
+    "schema": {"type": "string"},
+}
+"""The parameter of a route `{path+}`; OpenAPI knows none that takes slashes."""
 _RESOLVERS_OWN = ("HTTPValidationError", "ValidationError", "ResponseValidationError")
 _TEXT: dict[str, Any] = {
     "type": "object",
@@ -127,8 +136,11 @@ def _add(document: dict[str, Any], operation: Operation, app: HttpFunction) -> N
     part = schema.model_dump(by_alias=True, exclude_none=True, mode="json")
     for path, methods in part["paths"].items():
         for method, item in methods.items():
-            _complete(item, operation, app, path)
-            document["paths"].setdefault(path, {})[method] = item
+            _complete(item, operation, app, path, method)
+            place = path.replace("+}", "}")
+            if place != path:
+                item["parameters"] = [*item.get("parameters", ()), _REST]
+            document["paths"].setdefault(place, {})[method] = item
     known = document["components"]["schemas"]
     for name, definition in part.get("components", {}).get("schemas", {}).items():
         if name in _RESOLVERS_OWN:
@@ -137,10 +149,17 @@ def _add(document: dict[str, Any], operation: Operation, app: HttpFunction) -> N
             raise ValueError(f"{operation.id} defines the schema {name} in another way: rename it")
 
 
-def _complete(item: dict[str, Any], operation: Operation, app: HttpFunction, path: str) -> None:
+def _complete(
+    item: dict[str, Any], operation: Operation, app: HttpFunction, path: str, method: str
+) -> None:
     """Add what the resolver cannot know: names, raw bodies, other media types, problems."""
     routes = [*app._static_routes, *app._dynamic_routes]  # noqa: SLF001 -- there is no public list
-    item["operationId"] = operation.id if len(routes) == 1 else f"{operation.id}.{path.strip('/')}"
+    if len(routes) == 1:
+        item["operationId"] = operation.id
+    elif len({route.openapi_path for route in routes}) == 1:
+        item["operationId"] = f"{operation.id}.{method}"
+    else:
+        item["operationId"] = f"{operation.id}.{path.strip('/')}"
     route = next(route for route in routes if route.openapi_path == path)
     item["description"] = inspect.getdoc(route.func) or ""
     item["summary"] = operation.summary[:1].upper() + operation.summary[1:]
@@ -151,7 +170,7 @@ def _complete(item: dict[str, Any], operation: Operation, app: HttpFunction, pat
         errors += _CLOSED
     if anonymous.scope:
         item["description"] += f"\n\nNeeds the scope `{anonymous.scope}`."
-    if app.accepts:
+    if app.accepts and method not in _WITHOUT_BODY:
         content: dict[str, Any] = {media_type: {"schema": {}} for media_type in app.accepts}
         item["requestBody"] = {"required": True, "content": content}
     if "requestBody" in item:
@@ -213,4 +232,14 @@ def _as_3_0(node: Any) -> Any:
         node["enum"] = [node.pop("const")]
     if isinstance(node.get("examples"), list):
         node["example"] = node.pop("examples")[0]
+    _bound_as_3_0(node)
     return node
+
+
+def _bound_as_3_0(node: dict[str, Any]) -> None:
+    """Say exclusive bounds by flags: a number there makes the whole schema invalid for readers of 3.0."""
+    for bound, exclusive in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")):
+        if type(node.get(exclusive)) in (int, float):
+            node[bound], node[exclusive] = node[exclusive], True
+    if "type" in node:
+        node.pop("propertyNames", None)  # Has no word in 3.0.

@@ -1,4 +1,7 @@
-"""The operations of the platform, read from the tree `functions/<module>/<operation>.py`."""
+"""The operations of the platform, read from the tree `functions/<module>/<operation>.py`.
+
+A function that is the face of a whole protocol is `functions/<module>/<protocol>/app.py`.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,8 @@ from types import ModuleType
 PROJECT = Path(__file__).resolve().parents[2]
 FUNCTIONS = PROJECT / "functions"
 LAYER = PROJECT / "layers" / "common"
+FACE = "app"
+"""The file of a function that speaks a whole protocol; the function is called as its folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +40,17 @@ class Operation:
         for folder in (FUNCTIONS, LAYER):
             if str(folder) not in sys.path:
                 sys.path.insert(0, str(folder))
-        return importlib.import_module(self.id)
+        return importlib.import_module(self.id + (".app" if self.file.stem == FACE else ""))
 
 
 def operations() -> Iterator[Operation]:
     """Return every operation, by module and name."""
-    for file in sorted(FUNCTIONS.glob("*/*.py")):
-        if file.stem == "__init__":
+    files = [*FUNCTIONS.glob("*/*.py"), *FUNCTIONS.glob(f"*/*/{FACE}.py")]
+    places = {file.parent if file.stem == FACE else file: file for file in files}
+    for place in sorted(places, key=lambda place: (place.parent.name, place.stem)):
+        if place.stem == "__init__":
             continue
+        file = places[place]
         docstring = ast.get_docstring(ast.parse(file.read_text())) or ""
         trigger, _, summary = docstring.partition("\n")[0].partition(": ")
-        yield Operation(file.parent.name, file.stem, file, trigger, summary)
+        yield Operation(place.parent.name, place.stem, file, trigger, summary)

@@ -34,8 +34,11 @@ class Function:
 
     @property
     def operation(self) -> str:
-        """`lake.create_dataset` of the handler `lake.create_dataset.handler`."""
-        return self.handler.rpartition(".")[0].replace("/", ".")
+        """`lake.create_dataset` of the handler `lake.create_dataset.handler`.
+
+        The face of a protocol is called as its folder: `nexus.consul` of `nexus.consul.app.handler`.
+        """
+        return self.handler.rpartition(".")[0].replace("/", ".").removesuffix(".app")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -48,6 +48,11 @@ class Paths:
         return self.state / "tls" / "ca.pem"
 
     @property
+    def flags(self) -> Path:
+        """The rules of feature flags: edit it to switch one."""
+        return self.state / "flags.json"
+
+    @property
     def endpoints(self) -> Path:
         """The file that names what runs."""
         return self.state / "endpoints.json"

@@ -25,6 +25,7 @@ AT_DEPLOYMENT = (
     "nexus-rotate_keys",
     "nexus-rotate_authority",
     "stream-declare_topology",
+    "nexus-register_services",
 )
 """Functions that a deployment runs once, in this order."""
 
@@ -113,6 +114,8 @@ class Platform:
 
     def _deploy(self) -> bool:
         self.data_plane.choose_ports()
+        if not self.paths.flags.exists():
+            self.paths.flags.write_text("{}\n", encoding="utf-8")
         urls = self.endpoints()
         parameters = local_parameters(
             database_url=urls["database"],
@@ -120,6 +123,7 @@ class Platform:
             amqp_url=urls["amqp"],
             issuer=urls["api"],
             key_ring=self.paths.key_ring,
+            flags=self.paths.flags,
         )
         template = self.paths.run / "template.json"
         outcome = deploy(urls["aws"], STACK, template, parameters, self.paths.project)

@@ -50,6 +50,10 @@ belongs if not table.owned
 
 belongs if input.resource.owner == input.caller.principal
 
-belongs if "admin" in input.caller.roles
+# What is private stays its owner's, also from administrators.
+belongs if {
+	not table.private
+	"admin" in input.caller.roles
+}
 
 belongs if platform

@@ -3,7 +3,8 @@
 `application/problem+json` with `type, title, status, detail, instance, code, action, trace_id, errors[]`;
 `X-Correlation-Id` and `traceparent`; `Retry-After` where coming back may help; nothing of the inside.
 OAuth's endpoints have a shape of their own (RFC 6749, 5.2): `error` and `error_description`. What is refused
-before it gets there, by the edge that all routes have, is a problem document there too.
+before it gets there, by the edge that all routes have, is a problem document there too. Calls of other
+services have Connect's shape: `code`, `message` and `details`, with the problem among the details.
 """
 
 from __future__ import annotations
@@ -15,17 +16,20 @@ from typing import Any
 
 import pytest
 from datapunk.errors import error_classes
+from datapunk.mesh.faults import code_of, from_connect
 from datapunk.telemetry import logger
 
 from tests.support.invoking import Answer, Invoker, answer
 from tests.support.samples import http_event, http_operations, load_sample
 
 HTTP = http_operations()
+EVERY_METHOD = {"nexus.route"}
 METHODS = [
     (method, operation)
     for method in ("PATCH", "DELETE", "TRACE", "")
     for operation in HTTP
     if load_sample(operation)["httpMethod"] != method
+    and not (operation in EVERY_METHOD and method in ("PATCH", "DELETE"))
 ]
 OAUTH = {
     "nexus.begin_authorization",
@@ -34,7 +38,12 @@ OAUTH = {
     "nexus.issue_token",
     "nexus.revoke_token",
 }
-NEED_DATABASE = [o for o in HTTP if o.startswith(("lake.", "stream.list")) and "health" not in o]
+CALLS = {operation for operation in HTTP if operation.endswith(".serve_rpc")}
+NEED_DATABASE = [
+    o
+    for o in HTTP
+    if o.startswith(("lake.", "stream.list")) and "health" not in o and o not in CALLS
+]
 CODES = {cls.code: cls.status for cls in error_classes()}
 MEMBERS = {"type", "title", "status", "detail", "instance", "code", "action", "trace_id", "errors"}
 INSIDE = ("Traceback", "psycopg", "pika", "datapunk.", "SELECT", "127.0.0.1", "nobody", ".py")
@@ -65,7 +74,10 @@ def assert_problem(found: Answer, path: str) -> None:
 
 
 def assert_refusal(operation: str, found: Answer, path: str) -> None:
-    """Look at a failure's shape: OAuth's own where its endpoints give it, a problem document elsewhere."""
+    """Look at a failure's shape: OAuth's or Connect's own where they are spoken, a problem elsewhere."""
+    if operation in CALLS and found.headers["content-type"] == "application/json":
+        assert_connect(found)
+        return
     if operation not in OAUTH or found.headers["content-type"] != "application/json":
         assert_problem(found, path)
         return
@@ -73,6 +85,15 @@ def assert_refusal(operation: str, found: Answer, path: str) -> None:
     assert all(found.json.values())
     assert found.headers["cache-control"] == "no-store"
     assert [word for word in INSIDE if word in found.body] == []
+    assert ("retry-after" in found.headers) is (found.status in (429, 503))
+
+
+def assert_connect(found: Answer) -> None:
+    """Look at the shape that Connect's clients read, and at the error that ours find in it."""
+    assert set(found.json) == {"code", "message", "details"}
+    error = from_connect("lake", found.status, found.body.encode())
+    assert (code_of(error), error.detail) == (found.json["code"], found.json["message"])
+    assert [word for word in INSIDE if word in error.detail] == []
     assert ("retry-after" in found.headers) is (found.status in (429, 503))
 
 

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.support.samples import FUNCTIONS, PROJECT, operations
+from tests.support.samples import FUNCTIONS, PROJECT, handler_module, operations
 
 NOT_AT_START = (
     "boto3",
@@ -49,7 +49,9 @@ print("imported", end="")
 def test_a_handler_imports_with_an_empty_environment(operation: str) -> None:
     # Given a fresh interpreter that has no environment and may open no socket
     folders = [str(FUNCTIONS), str(PROJECT / "layers" / "common")]
-    program = PROBE.format(folders=folders, operation=operation, forbidden=NOT_AT_START)
+    program = PROBE.format(
+        folders=folders, operation=handler_module(operation), forbidden=NOT_AT_START
+    )
     # When
     answer = subprocess.run(
         [sys.executable, "-W", "error", "-c", program],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.samples import EVENTS, FUNCTIONS, PROJECT, operations
+from tests.support.samples import EVENTS, PROJECT, handler_file, operations
 
 TESTS = PROJECT / "tests" / "unit"
 MODULES = sorted({operation.partition(".")[0] for operation in operations()})
@@ -31,12 +31,14 @@ def test_every_operation_has_its_test_and_the_other_way_round() -> None:
 @pytest.mark.parametrize("operation", operations())
 def test_a_handler_says_what_it_is(operation: str) -> None:
     # Given
-    source = (FUNCTIONS / f"{operation.replace('.', '/')}.py").read_text()
+    file = handler_file(operation)
+    source = file.read_text()
     # When
     lines = source.splitlines()
     # Then
     assert source.startswith('"""')
-    assert len(lines) <= 70
+    # The face of a protocol has a route for each of its requests.
+    assert len(lines) <= (300 if file.stem == "app" else 70)
     assert "handler" in source
     if "http_function(" in source or "_function(" in source:
         assert f'"{operation}"' in source

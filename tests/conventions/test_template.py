@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 from datapunk.trust_store import KEY
-from samtranslator.yaml_helper import yaml_parse
+
+from tests.support.templates import template
 
 PROJECT = Path(__file__).resolve().parents[2]
-TEMPLATE = PROJECT / "template.yaml"
 
 REST_SECONDS = 29
 """API Gateway ends a request after 29 s: a function that may run longer answers nobody."""
@@ -33,6 +33,8 @@ SERVES_NO_RESOURCE = {
     "kms:TagResource",
     "ec2:AssignPrivateIpAddresses",
     "ec2:UnassignPrivateIpAddresses",
+    "servicediscovery:ListInstances",
+    "servicediscovery:ListServices",
 }
 """Actions that may stand with resource `*`: AWS offers nothing narrower, or Lambda needs it so."""
 
@@ -44,42 +46,46 @@ ENVIRONMENT = {
     "REDIS_CREDENTIALS",
     "AMQP_URL",
     "AMQP_CREDENTIALS",
+    "SERVICES",
     "SIGN_IN_PROVIDERS",
     "STORAGE_BUCKET",
     "ISSUER",
     "KEY_RING",
+    "FEATURE_FLAGS",
     "MUTUAL_TLS_DOMAIN",
+    "CLOUD_MAP_NAMESPACE",
+    "SERVICE_NETWORKS",
     "POWERTOOLS_METRICS_NAMESPACE",
     "PYDANTIC_DISABLE_PLUGINS",
 }
 
 
-def _template() -> dict[str, Any]:
-    parsed: dict[str, Any] = yaml_parse(TEMPLATE.read_text(encoding="utf-8"))
-    return parsed
-
-
 def _resources() -> dict[str, dict[str, Any]]:
-    resources: dict[str, dict[str, Any]] = _template()["Resources"]
+    resources: dict[str, dict[str, Any]] = template()["Resources"]
     return resources
 
 
 def _functions() -> list[tuple[str, dict[str, Any]]]:
     """Logical id and properties, the shared ones included."""
-    template = _template()
+    shared = template()["Globals"]["Function"]
     return [
-        (name, {**template["Globals"]["Function"], **resource["Properties"]})
-        for name, resource in template["Resources"].items()
+        (name, {**shared, **resource["Properties"]})
+        for name, resource in template()["Resources"].items()
         if resource["Type"] == "AWS::Serverless::Function"
     ]
 
 
 def _operations() -> set[str]:
+    functions = PROJECT / "functions"
+    places = [*functions.glob("*/*.py"), *(path.parent for path in functions.glob("*/*/app.py"))]
     return {
-        f"{path.parent.name}.{path.stem}"
-        for path in (PROJECT / "functions").glob("*/*.py")
-        if not path.stem.startswith("_")
+        f"{place.parent.name}.{place.stem}" for place in places if not place.stem.startswith("_")
     }
+
+
+def _operation(properties: dict[str, Any]) -> str:
+    """`nexus.consul` of the handler `nexus.consul.app.handler`, which is the face of a protocol."""
+    return str(properties["Handler"]).removesuffix(".handler").removesuffix(".app")
 
 
 def _prefix(operation: str) -> str:
@@ -112,7 +118,7 @@ def test_every_operation_has_a_function_and_the_other_way_round() -> None:
     # Given the files
     operations = _operations()
     # When
-    handlers = {properties["Handler"].removesuffix(".handler") for _, properties in _functions()}
+    handlers = {_operation(properties) for _, properties in _functions()}
     # Then
     assert handlers == operations
 
@@ -120,7 +126,7 @@ def test_every_operation_has_a_function_and_the_other_way_round() -> None:
 @pytest.mark.parametrize(("name", "properties"), FUNCTIONS)
 def test_one_name_goes_through_everything(name: str, properties: dict[str, Any]) -> None:
     # Given
-    operation = properties["Handler"].removesuffix(".handler")
+    operation = _operation(properties)
     module, _, action = operation.partition(".")
     prefix = _prefix(operation)
     # When
@@ -186,7 +192,7 @@ def test_a_role_serves_one_function_with_named_actions(
 
 def test_functions_share_one_environment() -> None:
     # Given
-    shared = _template()["Globals"]["Function"]["Environment"]["Variables"]
+    shared = template()["Globals"]["Function"]["Environment"]["Variables"]
     # When / Then
     assert set(shared) == ENVIRONMENT
     for name, resource in _resources().items():
@@ -245,7 +251,7 @@ def test_the_api_validates_traces_logs_and_answers_in_one_shape() -> None:
 
 def test_secrets_are_parameters_that_do_not_echo() -> None:
     # Given
-    parameters = _template()["Parameters"]
+    parameters = template()["Parameters"]
     # When / Then
     for name in ("DatabaseUrl", "RedisUrl", "AmqpUrl"):
         assert parameters[name]["NoEcho"] is True, name
@@ -260,7 +266,7 @@ def test_the_managed_data_plane_stands_or_falls_with_its_url() -> None:
     # When
     conditions = {
         name: resources[name].get("Condition")
-        for name in ("Network", "Database", "Cache", "Broker", "Storage")
+        for name in ("Network", "Database", "Cache", "Broker", "Storage", "Flags")
     }
     # Then
     assert conditions == {
@@ -269,12 +275,13 @@ def test_the_managed_data_plane_stands_or_falls_with_its_url() -> None:
         "Cache": "ManagedCache",
         "Broker": "ManagedBroker",
         "Storage": None,
+        "Flags": "HostsFlags",
     }
 
 
 def test_the_domain_of_mutual_tls_trusts_what_the_rotation_writes() -> None:
     # Given
-    resources, outputs = _resources(), _template()["Outputs"]
+    resources, outputs = _resources(), template()["Outputs"]
     domain, mapping = resources["MutualTlsDomain"], resources["MutualTlsMapping"]
     # When
     trusted = domain["Properties"]["MutualTlsAuthentication"]
@@ -299,6 +306,7 @@ def test_deployment_functions_run_at_every_change_of_the_layer() -> None:
         ("NexusSigningKeys", "NexusRotateKeysFunction"),
         ("NexusAuthority", "NexusRotateAuthorityFunction"),
         ("StreamTopology", "StreamDeclareTopologyFunction"),
+        ("NexusServices", "NexusRegisterServicesFunction"),
     ):
         # When
         resource = resources[name]

@@ -7,9 +7,9 @@ import pytest
 from tests.e2e.web import MEMBERS, Web
 
 READY = {
-    "nexus": {"postgresql", "redis", "rabbitmq"},
-    "lake": {"postgresql"},
-    "stream": {"postgresql", "rabbitmq"},
+    "nexus": {"gateway_status", "auth_service", "postgresql", "redis", "rabbitmq"},
+    "lake": {"postgresql", "redis", "rabbitmq"},
+    "stream": {"postgresql", "redis", "rabbitmq"},
 }
 
 
@@ -20,7 +20,7 @@ def test_health(api: Web, module: str, probe: str) -> None:
     answer = api.get(f"/v1/{module}/health/{probe}")
     # Then
     health = answer.json()
-    expected = {"live": set(), "ready": READY[module], "startup": {"schema"}}[probe]
+    expected = {"live": set(), "ready": READY[module], "startup": {"settings", "schema"}}[probe]
     assert answer.status == 200
     assert answer.headers["content-type"] == "application/json"
     assert set(health) == {"status", "service", "version", "time", "checks"}

@@ -130,10 +130,8 @@ def aws(platform: Clone, *arguments: str) -> Any:
 
 def test_the_aws_command_lists_the_stack_its_functions_and_its_api(platform: Clone) -> None:
     # Given
-    operations = {
-        f"{STACK}-{file.parent.name}-{file.stem}"
-        for file in (platform.folder / "functions").glob("*/*.py")
-    }
+    files = (platform.folder / "functions").glob("*/*.py")
+    operations = {f"{STACK}-{file.parent.name}-{file.stem}" for file in files}
     # When
     stack = aws(platform, "cloudformation", "describe-stacks", "--stack-name", STACK)
     functions = aws(platform, "lambda", "list-functions")
@@ -244,7 +242,9 @@ def test_saved_code_answers_the_next_request(platform: Clone) -> None:
     before = platform.api.get(path)
     source = handler.read_text()
     # When
-    handler.write_text(source.replace('"ETag": found.etag', '"ETag": \'"changed"\''))
+    changed = source.replace('"ETag": found.dataset.etag', '"ETag": \'"changed"\'')
+    assert changed != source
+    handler.write_text(changed)
     seen = [platform.api.get(path).headers["etag"] for _ in range(1)]
     while seen[-1] != '"changed"':
         seen.append(platform.api.get(path).headers["etag"])

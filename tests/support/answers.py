@@ -31,7 +31,7 @@ class Answers:
     content_types: list[str | None] = field(default_factory=list)
 
 
-def _write_certificate(folder: Path) -> tuple[Path, Path]:
+def write_certificate(folder: Path) -> tuple[Path, Path]:
     """Write a certificate of our own for this host, and its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, HOST)])
@@ -75,7 +75,7 @@ def listening(folder: Path) -> Iterator[Answers]:
         def log_message(self, *_: Any) -> None:
             """Say nothing."""
 
-    certificate, key = _write_certificate(folder)
+    certificate, key = write_certificate(folder)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     with HTTPServer((HOST, 0), Taker) as server:

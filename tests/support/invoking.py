@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.support.lambda_context import LambdaContext
-from tests.support.samples import http_event, load_sample
+from tests.support.samples import handler_module, http_event, load_sample
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Answer:
 
 def run(operation: str, event: dict[str, Any], *, seconds: float = 30.0) -> Any:
     """Run an operation's handler with an event, `seconds` before its end."""
-    handler = importlib.import_module(operation).handler
+    handler = importlib.import_module(handler_module(operation)).handler
     return handler(event, LambdaContext(seconds))
 
 

@@ -18,7 +18,24 @@ Query = Mapping[str, str | Sequence[str]]
 
 def operations() -> list[str]:
     """Return every operation: `module.name` of each handler file."""
-    return sorted(f"{file.parent.name}.{file.stem}" for file in FUNCTIONS.glob("*/*.py"))
+    return sorted(f"{place.parent.name}.{place.stem}" for place in _places())
+
+
+def handler_file(operation: str) -> Path:
+    """Return the file of an operation's handler; of a protocol's face it is `app.py` in its folder."""
+    place = FUNCTIONS / operation.replace(".", "/")
+    face = place / "app.py"
+    return face if face.is_file() else place.with_suffix(".py")
+
+
+def handler_module(operation: str) -> str:
+    """Return the name under which an operation's handler is imported."""
+    return ".".join(handler_file(operation).relative_to(FUNCTIONS).with_suffix("").parts)
+
+
+def _places() -> Iterator[Path]:
+    yield from FUNCTIONS.glob("*/*.py")
+    yield from (file.parent for file in FUNCTIONS.glob("*/*/app.py"))
 
 
 def load_sample(operation: str) -> dict[str, Any]:

@@ -15,12 +15,15 @@ from datapunk.database import transaction
 from datapunk.identity import SYSTEM
 from datapunk.nexus.oauth.clients import ClientRegistration, register_client
 from datapunk.nexus.roles import Role, assign_role
+from datapunk.nexus.routing.requests import accept
 from datapunk.nexus.sessions import start_session
 from datapunk.nexus.users import UserAccount, find_user
 
 from tests.support.api_keys import issue
 from tests.support.invoking import answer
 from tests.support.oauth import SERVICE, WEB, add_client, cookie_of, tokens_of
+from tests.support.routing import SERVICE as ROUTED
+from tests.support.routing import answer_once
 from tests.support.samples import load_sample
 from tests.support.signing_in import Browser, visit
 from tests.support.workloads import certificate_of, register
@@ -118,6 +121,17 @@ def _back_from_provider(_: UserAccount) -> Changes:
     return {"query": query, "headers": {"Cookie": cookie}}
 
 
+def _with_route(user: UserAccount) -> Changes:
+    """Have the rule of the samples lead to an instance that answers once."""
+    answer_once(ROUTED)
+    return _after("nexus.put_route")(user)
+
+
+def _with_request(user: UserAccount) -> Changes:
+    accepted = accept(user.caller, {}, needs="route.read", seconds=30, repeatable=True)
+    return {"path": {"request": str(accepted.id)}}
+
+
 SCENES: dict[str, Callable[[UserAccount], Changes]] = {
     "lake.get_dataset": _after("lake.create_dataset"),
     "lake.insert_records": _after("lake.create_dataset"),
@@ -126,14 +140,21 @@ SCENES: dict[str, Callable[[UserAccount], Changes]] = {
     "nexus.begin_authorization": _signed_in,
     "nexus.complete_federated_sign_in": _back_from_provider,
     "nexus.delete_rate_limit": _after("nexus.set_rate_limit"),
+    "nexus.delete_route": _after("nexus.put_route"),
     "nexus.end_session": _with_id_token,
     "nexus.end_session_by_id": _with_session,
     "nexus.get_rate_limit": _after("nexus.set_rate_limit"),
+    "nexus.get_request": _with_request,
+    "nexus.get_route": _after("nexus.put_route"),
+    "nexus.get_route_status": _after("nexus.put_route"),
     "nexus.get_userinfo": _with_token,
     "nexus.issue_certificate": _with_registration,
+    "nexus.list_route_versions": _after("nexus.put_route"),
     "nexus.revoke_api_key": _with_key,
     "nexus.revoke_certificate": _with_certificate,
+    "nexus.roll_back_route": _after("nexus.put_route"),
     "nexus.rotate_api_key": _with_key,
+    "nexus.route": _with_route,
     "nexus.update_user": _with_etag,
 }
 """Operations whose sample needs more than the user and the client."""

@@ -25,6 +25,8 @@ from infrastructure.local.control_plane.packages import (
 DECLARED_STATE = "DatapunkDeclaredState"
 """Metadata key that keeps a schedule's own state, see `_leave_firing_to_the_data_plane`."""
 
+_ANY = "x-amazon-apigateway-any-method"
+_METHODS = ("delete", "get", "head", "options", "patch", "post", "put")
 _SCHEDULES = ("AWS::Events::Rule", "AWS::Scheduler::Schedule")
 _NESTED = {"AWS::CloudFormation::Stack": "TemplateURL", "AWS::Serverless::Application": "Location"}
 
@@ -42,7 +44,7 @@ class Translation:
 
 
 def local_parameters(
-    *, database_url: str, redis_url: str, amqp_url: str, issuer: str, key_ring: Path
+    *, database_url: str, redis_url: str, amqp_url: str, issuer: str, key_ring: Path, flags: Path
 ) -> dict[str, str]:
     """Return the template's parameters for one machine, where all services are given by URL.
 
@@ -57,6 +59,7 @@ def local_parameters(
         "AmqpUrl": amqp_url,
         "Issuer": issuer,
         "KeyRing": f"file:{key_ring}",
+        "FeatureFlags": f"file:{flags}",
         "BrokerArn": f"arn:aws:mq:{prefix}:broker:local:b-00000000-0000-0000-0000-000000000000",
         "BrokerSecretArn": f"arn:aws:secretsmanager:{prefix}:secret:local-broker",
     }
@@ -75,6 +78,7 @@ def translate(source: Path, parameters: Mapping[str, str]) -> Translation:
     artifacts = _point_to_packages(template, project)
     translated = _translate(template, parameters)
     _leave_firing_to_the_data_plane(translated)
+    _spell_out_any_method(translated)
     return Translation(translated, artifacts)
 
 
@@ -196,3 +200,13 @@ def _leave_firing_to_the_data_plane(template: dict[str, Any]) -> None:
             declared = properties.get("State", "ENABLED")
             resource.setdefault("Metadata", {})[DECLARED_STATE] = declared
             properties["State"] = "DISABLED"
+
+
+def _spell_out_any_method(template: dict[str, Any]) -> None:
+    """Give a path that takes any method each of them by name: the emulator makes no method of `ANY`."""
+    for _, api in resources_of_type(template, "AWS::ApiGateway::RestApi"):
+        for methods in api["Properties"].get("Body", {}).get("paths", {}).values():
+            every = methods.pop(_ANY, None)
+            if every is not None:
+                for method in _METHODS:
+                    methods.setdefault(method, copy.deepcopy(every))

@@ -28,6 +28,9 @@ requirepass {password}
 dir {folder}
 appendonly yes
 appendfsync everysec
+# Under pressure the least recently used keys that may expire go first, as on AWS.
+maxmemory 8gb
+maxmemory-policy volatile-lru
 daemonize no
 logfile ""
 # The launcher recognises its server by this file's path in the command line.

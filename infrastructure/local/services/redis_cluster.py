@@ -42,6 +42,9 @@ cluster-node-timeout 1500
 cluster-require-full-coverage yes
 # The first copy to a replica would wait five seconds for more replicas.
 repl-diskless-sync-delay 0
+# Under pressure the least recently used keys that may expire go first, as on AWS.
+maxmemory 8gb
+maxmemory-policy volatile-lru
 daemonize no
 logfile ""
 set-proc-title no

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from datapunk.context import WorkContext, continue_correlation, continue_trace, deadline_of, working
-from datapunk.credentials import Presented
+from datapunk.credentials import KEY_PREFIX, Presented
 from datapunk.errors import UnauthenticatedError
 from datapunk.guard import record_refusal
 from datapunk.identity import Caller
@@ -19,6 +19,7 @@ from datapunk.telemetry import count, logger
 
 UNAUTHORIZED = "Unauthorized"
 """API Gateway answers 401 if an authorizer fails with exactly this word, and 5xx if with any other."""
+_CONSULS = "x-consul-token"
 _CHANGES_NOTHING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -84,15 +85,23 @@ def read_presented(event: Mapping[str, Any]) -> Presented:
     """Return what the request of an authorizer event presents.
 
     Raises UnauthenticatedError for a credential that is there twice: whoever stands between might look at
-    one, we at the other.
+    one, we at the other. A token of Consul's kind (`X-Consul-Token`) is a bearer token or an API key.
     """
     headers = _headers(event)
     request = event.get("requestContext") or {}
     identity = request.get("identity") or {}
+    authorization, api_key = _single(headers, "authorization"), _single(headers, "x-api-key")
+    token = _single(headers, _CONSULS)
+    if token and authorization is None and api_key is None:
+        # Consul's clients have one place for whatever they were given.
+        if token.startswith(KEY_PREFIX):
+            api_key = token
+        else:
+            authorization = f"Bearer {token}"
     return Presented(
         certificate=identity.get("clientCert") or None,
-        authorization=_single(headers, "authorization"),
-        api_key=_single(headers, "x-api-key"),
+        authorization=authorization,
+        api_key=api_key,
         cookies="; ".join(headers.get("cookie", [])) or None,
         changes=str(event.get("httpMethod")) not in _CHANGES_NOTHING,
         origin=_single(headers, "origin"),

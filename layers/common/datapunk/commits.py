@@ -5,7 +5,8 @@ Apart from the database, so that a function without one can be watched over with
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
@@ -18,3 +19,13 @@ before_each_commit: ContextVar[Hook | None] = ContextVar(
     "datapunk_before_each_commit", default=None
 )
 """Called with each transaction before its commit; whoever sets it resets it."""
+
+
+@contextmanager
+def nothing_added() -> Iterator[None]:
+    """Have the transactions of the body commit as they are: housekeeping is no part of the work in hand."""
+    token = before_each_commit.set(None)
+    try:
+        yield
+    finally:
+        before_each_commit.reset(token)

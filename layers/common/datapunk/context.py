@@ -20,6 +20,10 @@ _TRACEPARENT = re.compile(r"00-(?P<trace>[0-9a-f]{32})-(?P<span>[0-9a-f]{16})-[0
 _XRAY_ROOT = re.compile(r"Root=1-([0-9a-f]{8})-([0-9a-f]{24})")
 _CORRELATION = re.compile(r"[A-Za-z0-9._:@/+=-]{1,128}\Z")
 _FAR = 3600.0
+TIMEOUT = "connect-timeout-ms"
+"""The header with the time a call has left, in milliseconds (Connect protocol)."""
+KEY = "idempotency-key"
+"""The header with the key under which a call may be repeated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,8 @@ class WorkContext:
     trace: Trace
     deadline: float
     caller: Caller = field(default_factory=Caller)
+    token: str = field(default="", repr=False)
+    """The access token the caller came with, to be exchanged where a call leaves AWS; empty for others."""
 
     @property
     def service(self) -> str:
@@ -95,7 +101,8 @@ def continue_trace(traceparent: str | None, xray: str | None) -> Trace:
         return Trace(match["trace"], secrets.token_hex(8))
     if xray and (root := _XRAY_ROOT.search(xray)):
         return Trace(root[1] + root[2], secrets.token_hex(8))
-    return Trace(secrets.token_hex(16), secrets.token_hex(8))
+    both = secrets.token_hex(24)
+    return Trace(both[:32], both[32:])
 
 
 def continue_correlation(given: str | None) -> str:
@@ -110,6 +117,17 @@ def deadline_of(context: Any, *, margin: float = 0.5) -> float:
     read = getattr(context, "get_remaining_time_in_millis", None)
     seconds = read() / 1000 if read else _FAR
     return time.monotonic() + max(0.0, seconds - margin)
+
+
+def call_headers() -> dict[str, str]:
+    """Return the HTTP headers or gRPC metadata that carry the context with a call to another service.
+
+    The time that is left and a call's key are the call's own (`TIMEOUT`, `KEY`).
+    """
+    work = _current.get()
+    if work is None:
+        return {"traceparent": continue_trace(None, None).header()}
+    return {"traceparent": work.trace.header(), "x-correlation-id": work.correlation_id}
 
 
 def carried_headers() -> Mapping[str, str]:

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+KEY_PREFIX = "dpk_"
+"""How every API key begins."""
+
 
 @dataclass(frozen=True, slots=True)
 class Presented:

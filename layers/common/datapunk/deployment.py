@@ -19,8 +19,8 @@ from pydantic import BaseModel, ValidationError
 from datapunk.context import WorkContext, continue_correlation, continue_trace, deadline_of, working
 from datapunk.errors import DatapunkError, InvalidInputError
 from datapunk.identity import SYSTEM, Caller
-from datapunk.problems import field_errors
 from datapunk.telemetry import logger
+from datapunk.validation import field_errors
 
 _ANSWER_TIMEOUT = 10.0
 

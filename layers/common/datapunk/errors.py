@@ -14,8 +14,12 @@ Raised low, by meaning; mapped once, at the edge, by class::
     ├── UnsupportedMediaTypeError 415  unsupported_media_type
     ├── InvalidInputError         422  invalid_input
     ├── TooManyRequestsError      429  too_many_requests   (retryable)
+    ├── BadGatewayError           502  bad_gateway
     ├── UnavailableError          503  unavailable         (retryable)
-    │   └── ContentionError       503  contention          (retryable)
+    │   ├── ContentionError       503  contention          (retryable)
+    │   ├── CircuitOpenError      503  circuit_open        (retryable)
+    │   └── BulkheadFullError     503  bulkhead_full       (retryable)
+    ├── PausedError               503  paused              (retryable)
     └── DeadlineExceededError     504  deadline_exceeded   (retryable)
 
 `status` is the HTTP status at the edge, `code` is stable and meant for programs, `retryable` tells a
@@ -170,6 +174,14 @@ class TooManyRequestsError(DatapunkError):
         self.retry_after = retry_after
 
 
+class BadGatewayError(DatapunkError):
+    """A service answered with what cannot be passed on."""
+
+    status = 502
+    code = "bad_gateway"
+    action = "Ask for less at once; if it persists, report the trace id to the service's owner."
+
+
 class UnavailableError(DatapunkError):
     """A service this operation depends on does not answer."""
 
@@ -192,6 +204,31 @@ class ContentionError(UnavailableError):
     """Others are changing the same data."""
 
     code = "contention"
+
+
+class PausedError(DatapunkError):
+    """An operator has paused this."""
+
+    status = 503
+    code = "paused"
+    retryable = True
+    action = "Wait for the time in Retry-After, then send the request again; ask the operator if it persists."
+
+    def __init__(self, detail: str | None = None, *, retry_after: int = 60) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
+
+
+class CircuitOpenError(UnavailableError):
+    """A service this operation depends on has failed too often and is left alone for a while."""
+
+    code = "circuit_open"
+
+
+class BulkheadFullError(UnavailableError):
+    """A service this operation depends on is busy with as many calls as it may get."""
+
+    code = "bulkhead_full"
 
 
 class DeadlineExceededError(DatapunkError):

@@ -28,14 +28,14 @@ _ADMINISTRATIVE = "admin"
 class Guard:
     """How an operation is guarded; the defaults are right for most.
 
-    `mutates` says whether a request may change something; by default its method does. One with a reading
-    method is recorded only when it did. `administrative` requests are recorded though they change nothing,
-    as are all that need the scope `admin`. `open_query` has unknown query parameters ignored,
-    as OAuth asks for (RFC 6749, 3.1).
+    `mutates` says whether a request may change something, or tells it of the request's event; by default its
+    method does. One with a reading method is recorded only when it did. `administrative` requests are
+    recorded though they change nothing, as are all that need the scope `admin`. `open_query` has unknown
+    query parameters ignored, as OAuth asks for (RFC 6749, 3.1).
     """
 
     limited: bool = True
-    mutates: bool | None = None
+    mutates: bool | Callable[[Mapping[str, Any]], bool] | None = None
     administrative: bool = False
     open_query: bool = False
 
@@ -93,7 +93,9 @@ def _source(event: Mapping[str, Any]) -> str:
 
 def _watch(guard: Guard, event: Mapping[str, Any], work: WorkContext, source: str) -> Watch:
     mutates = guard.mutates
-    if mutates is None:
+    if callable(mutates):
+        mutates = mutates(event)
+    elif mutates is None:
         mutates = event.get("httpMethod") not in _READING
     return Watch(work.operation, str(event.get("path") or ""), work.caller, source, mutates)
 

@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 from urllib.parse import unquote
 
@@ -21,19 +22,12 @@ from aws_lambda_powertools.event_handler.openapi.exceptions import (
     RequestValidationError,
     ResponseValidationError,
 )
-from pydantic_core import to_json
+from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
 
-from datapunk.context import (
-    WorkContext,
-    continue_correlation,
-    continue_trace,
-    current,
-    deadline_of,
-    working,
-)
+from datapunk.context import current, working
 from datapunk.errors import (
+    ConfigurationError,
     DatapunkError,
-    InvalidInputError,
     MalformedRequestError,
     NotFoundError,
     PayloadTooLargeError,
@@ -41,17 +35,17 @@ from datapunk.errors import (
 )
 from datapunk.guard import Guard, guarded
 from datapunk.hygiene import add_headers, check_query, clean_request, has_query
-from datapunk.identity import Caller, caller_from_authorizer
+from datapunk.identity import Caller
 from datapunk.parameters import declared_parameters
 from datapunk.policy import require
-from datapunk.problems import PROBLEM_JSON, field_errors, problem, problem_headers
+from datapunk.problems import PROBLEM_JSON
+from datapunk.proxy import MAX_BODY_BYTES, dumps, problem_answer, refuse, work_of
 from datapunk.received import Received, read_content_type
 from datapunk.settings import settings
-from datapunk.telemetry import count, logger, observe
+from datapunk.telemetry import logger, observe
+from datapunk.validation import refused
 
 LambdaHandler = Callable[[dict[str, Any], Any], dict[str, Any]]
-MAX_BODY_BYTES = 6 * 1024 * 1024
-"""Lambda's limit for a request; API Gateway would let 10 MB through."""
 _GUARD = Guard()
 
 
@@ -62,6 +56,20 @@ class Body:
     media_type: str
     charset: str
     content: bytes
+
+
+class _Event(APIGatewayProxyEvent):
+    """The event as the resolver sees it, which asks for its headers six times a request."""
+
+    @cached_property
+    def headers(self) -> dict[str, str]:
+        found: dict[str, str] = super().headers
+        return found
+
+    @cached_property
+    def multi_value_headers(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = super().multi_value_headers
+        return found
 
 
 class HttpFunction(APIGatewayRestResolver):
@@ -78,7 +86,7 @@ class HttpFunction(APIGatewayRestResolver):
     ) -> None:
         super().__init__(
             enable_validation=True,
-            serializer=_dumps,
+            serializer=dumps,
             json_body_deserializer=orjson.loads,
         )
         self.operation = operation
@@ -93,12 +101,12 @@ class HttpFunction(APIGatewayRestResolver):
         self._received: Received | None = None
         for error in (DatapunkError, RouteNotFoundError, Exception):
             self.exception_handler(error)(self._answer_error)
-        for refused in (
+        for kind in (
             RequestValidationError,
             RequestUnsupportedContentType,
             ResponseValidationError,
         ):
-            self.exception_handler(refused)(self._answer_error)
+            self.exception_handler(kind)(self._answer_error)
 
     @property
     def caller(self) -> Caller:
@@ -157,12 +165,22 @@ class HttpFunction(APIGatewayRestResolver):
             self._declared[path] = declared_parameters(self, path)
         return self._declared[path]
 
+    @staticmethod
+    def _compile_regex(rule: str, base_regex: str = "") -> re.Pattern[str]:  # noqa: ARG004 -- the base's
+        """Let `<path+>` at the end of a rule take all that remains, as `{path+}` does in API Gateway."""
+        plain, greedy, _ = rule.partition("<path+>")
+        compiled: re.Pattern[str] = APIGatewayRestResolver._compile_regex(plain)  # noqa: SLF001
+        return re.compile(f"^{compiled.pattern[1:-3]}(?P<path>.+)$") if greedy else compiled
+
     def _convert_matches_into_route_keys(self, match: re.Match[str]) -> dict[str, str]:
         """Return the path's parameters decoded: the path is matched as the client wrote it."""
         return {name: unquote(value) for name, value in match.groupdict().items()}
 
+    def _to_proxy_event(self, event: dict[str, Any]) -> _Event:
+        return _Event(event, self._json_body_deserializer)
+
     def _answer_error(self, raised: Exception) -> Response[str]:
-        status, headers, body = _problem_answer(_as_datapunk_error(raised), self.current_event.path)
+        status, headers, body = problem_answer(as_datapunk_error(raised), self.current_event.path)
         return Response(status_code=status, content_type=PROBLEM_JSON, body=body, headers=headers)
 
 
@@ -179,50 +197,70 @@ def http_function(
 
     What the resolver cannot see from type hints is said here, for the handler's use and the OpenAPI
     document: media types of a raw body (`accepts`) and of an answer that is not JSON (`produces`),
-    errors beyond those every route may answer with (`raises`), and query parameters read by
-    `HttpFunction.query` (`parameters`, as OpenAPI parameter objects). `guard` says how it is limited and
+    errors beyond those every route may answer with (`raises`), and parameters read by `HttpFunction.query`
+    and `HttpFunction.header` (`parameters`, as OpenAPI parameter objects). `guard` says how it is limited and
     recorded where the defaults do not fit.
     """
     app = HttpFunction(operation, accepts, produces, raises, parameters, guard)
 
     def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-        started = time.perf_counter()
-        event = clean_request(event)
-        received = Received(event)
-        with working(_work(operation, received, context)) as work:
-            answer = guarded(
-                guard,
-                event,
-                work,
-                lambda: _resolve(app, received, context),
-                lambda error: _refuse(error, event),
-            )
-            headers = answer.setdefault("multiValueHeaders", {})
-            add_headers(headers, secure=settings().issuer.startswith("https:"))
-            headers["X-Correlation-Id"] = [work.correlation_id]
-            headers["traceparent"] = [work.trace.header()]
-            status = str(answer["statusCode"])
-            elapsed = time.perf_counter() - started
-            endpoint = f"{event.get('httpMethod', '')} {event.get('resource', '')}"
-            observe(
-                "request_duration_seconds",
-                elapsed,
-                service=work.service,
-                endpoint=endpoint,
-                status=status,
-            )
-            logger().info(
-                "request",
-                extra={
-                    "endpoint": endpoint,
-                    "status": answer["statusCode"],
-                    "duration_ms": round(elapsed * 1000, 3),
-                    "principal": work.caller.principal,
-                },
-            )
-            return answer
+        return serve(
+            operation, guard, event, context, lambda received: _resolve(app, received, context)
+        )
 
     return app, handler
+
+
+def serve(
+    operation: str,
+    guard: Guard,
+    event: dict[str, Any],
+    context: Any,
+    respond: Callable[[Received], dict[str, Any]],
+) -> dict[str, Any]:
+    """Answer a request with what `respond` makes of it, and with all that every answer has in common.
+
+    `respond` gets the request cleaned; it may raise nothing.
+    """
+    started = time.perf_counter()
+    event = clean_request(event)
+    received = Received(event)
+    with working(work_of(operation, received, context)) as work:
+        answer = guarded(
+            guard, event, work, lambda: respond(received), lambda error: refuse(error, event)
+        )
+        headers = answer.setdefault("multiValueHeaders", {})
+        add_headers(headers, secure=_is_secure())
+        headers["X-Correlation-Id"] = [work.correlation_id]
+        headers["traceparent"] = [work.trace.header()]
+        status = str(answer["statusCode"])
+        elapsed = time.perf_counter() - started
+        endpoint = f"{event.get('httpMethod', '')} {event.get('resource', '')}"
+        observe(
+            "request_duration_seconds",
+            elapsed,
+            service=work.service,
+            endpoint=endpoint,
+            status=status,
+        )
+        logger().info(
+            "request",
+            extra={
+                "endpoint": endpoint,
+                "status": answer["statusCode"],
+                "duration_ms": round(elapsed * 1000, 3),
+                "principal": work.caller.principal,
+            },
+        )
+        return answer
+
+
+def _is_secure() -> bool:
+    """Tell whether answers travel over HTTPS; settings that cannot be read do not keep one from leaving."""
+    try:
+        return settings().issuer.startswith("https:")
+    except ConfigurationError:
+        return False
 
 
 def _resolve(app: HttpFunction, received: Received, context: Any) -> dict[str, Any]:
@@ -232,41 +270,16 @@ def _resolve(app: HttpFunction, received: Received, context: Any) -> dict[str, A
     """
     event = received.event
     try:
-        _check_caller(app.operation, event)
-        _check_body(received, json_only=not app.accepts)
+        check_caller(app.operation, event)
+        check_body(received, json_only=not app.accepts)
         if not app.guard.open_query and has_query(event):
             check_query(event, app.declared(str(event.get("resource") or "")))
         return app.resolve_received(received, context)
     except Exception as error:  # noqa: BLE001 -- a caller gets a problem document in any case
-        return _refuse(_as_datapunk_error(error), event)
+        return refuse(as_datapunk_error(error), event)
 
 
-def _refuse(error: DatapunkError, event: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the answer to a request no handler looks at."""
-    status, headers, body = _problem_answer(error, event.get("path", ""))
-    return {
-        "statusCode": status,
-        "multiValueHeaders": {
-            "Content-Type": [PROBLEM_JSON],
-            **{name: [value] for name, value in headers.items()},
-        },
-        "body": body,
-        "isBase64Encoded": False,
-    }
-
-
-def _problem_answer(error: DatapunkError, path: str) -> tuple[int, dict[str, str], str]:
-    """Log and count the error; return its status, headers and problem document."""
-    work = current()
-    if error.status >= 500:  # noqa: PLR2004 -- server errors
-        logger().exception("request failed", extra={"code": error.code})
-    if work is not None:
-        count("error_rate_total", service=work.service, error_type=error.code)
-    document = problem(error, instance=path, trace_id=work.trace.trace_id if work else "")
-    return error.status, problem_headers(error), _dumps(document)
-
-
-def _check_caller(operation: str, event: Mapping[str, Any]) -> None:
+def check_caller(operation: str, event: Mapping[str, Any]) -> None:
     """Refuse a caller to whom the policy refuses the operation.
 
     The gateway's authorizer has said who it is; what he may do is decided here too, so that it holds
@@ -278,7 +291,7 @@ def _check_caller(operation: str, event: Mapping[str, Any]) -> None:
     require(operation, trusted_network=lambda: settings().trusts(address))
 
 
-def _check_body(received: Received, *, json_only: bool) -> None:
+def check_body(received: Received, *, json_only: bool) -> None:
     """Refuse a body that is too large, not base64 where it says so, or no JSON where only that is read.
 
     The resolver would also read forms, and fails on malformed ones; no operation takes them.
@@ -304,19 +317,7 @@ def _check_body(received: Received, *, json_only: bool) -> None:
         raise MalformedRequestError(f"The body is not UTF-8: {error.reason}.") from None
 
 
-def _work(operation: str, received: Received, context: Any) -> WorkContext:
-    headers = received.headers
-    request = received.event.get("requestContext") or {}
-    return WorkContext(
-        operation=operation,
-        correlation_id=continue_correlation(headers.get("x-correlation-id")),
-        trace=continue_trace(headers.get("traceparent"), headers.get("x-amzn-trace-id")),
-        deadline=deadline_of(context),
-        caller=caller_from_authorizer(request.get("authorizer")),
-    )
-
-
-def _as_datapunk_error(raised: Exception) -> DatapunkError:
+def as_datapunk_error(raised: Exception) -> DatapunkError:
     """Translate what the resolver raises; anything unknown becomes an internal error without details."""
     if isinstance(raised, DatapunkError):
         return raised
@@ -329,9 +330,7 @@ def _as_datapunk_error(raised: Exception) -> DatapunkError:
         if any(item["type"] == "json_invalid" for item in errors):
             position = errors[0]["loc"][-1]
             return MalformedRequestError(f"The body is not valid JSON (at character {position}).")
-        found = field_errors(errors)
-        names = ", ".join(dict.fromkeys(item.field for item in found))
-        return InvalidInputError(f"Not valid: {names}.", errors=found)
+        return refused(errors)
     return DatapunkError()
 
 
@@ -350,11 +349,3 @@ def negotiate(accept: str | None, offered: Collection[str], default: str) -> str
         if quality > 0 and media_type in offered:
             ranked.append((-quality, place, media_type))
     return min(ranked)[2] if ranked else default
-
-
-def _dumps(value: Any) -> str:
-    try:
-        return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
-    except TypeError:
-        # orjson knows no integers beyond 64 bits; JSON does, and so may an event's data
-        return to_json(value, fallback=str).decode()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
@@ -22,6 +22,22 @@ class Caller:
     actors: tuple[str, ...] = ()
     valid_until: float = field(default=float("inf"), compare=False, repr=False)
     """When the credential that it is known by ends, in seconds since the epoch."""
+
+    def through(self, actor: str) -> Caller:
+        """Return the caller as whom `actor` asks on his behalf; nobody acts on behalf of himself."""
+        if actor == (self.actors[-1] if self.actors else self.principal):
+            return self
+        return replace(self, actors=(*self.actors, actor))
+
+    def as_document(self) -> dict[str, Any]:
+        """Return the caller as one service tells it to another that trusts it."""
+        return {
+            "principal": self.principal,
+            "tenant": self.tenant,
+            "roles": self.roles,
+            "scopes": self.scopes,
+            "actors": self.actors,
+        }
 
 
 SYSTEM = Caller(principal="system", tenant="*")
@@ -51,3 +67,19 @@ def _caller(principal: str, tenant: str, roles: str, scopes: str, actors: str) -
     return Caller(
         principal, tenant, tuple(roles.split()), tuple(scopes.split()), tuple(actors.split())
     )
+
+
+def caller_from_document(document: Mapping[str, Any]) -> Caller:
+    """Return the caller that `Caller.as_document` described."""
+    return Caller(
+        principal=str(document["principal"]),
+        tenant=str(document["tenant"]),
+        roles=tuple(document["roles"]),
+        scopes=tuple(document["scopes"]),
+        actors=tuple(document["actors"]),
+    )
+
+
+def service_principal(service: str) -> str:
+    """Return the name under which a module of the platform acts."""
+    return f"service:{service}"

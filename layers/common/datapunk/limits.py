@@ -6,7 +6,7 @@ quota passes. Around the end of a window its right to send comes back evenly, on
 
 The quota is 1,000 per 60 s unless a row of `nexus.rate_limits` says otherwise for a client, a module or an
 operation; limits of a module or an operation are counted apart. When Redis is gone, nothing is limited, a
-metric says so, and Redis is left alone for `PAUSE` seconds, so that no request waits for it.
+metric says so, and Redis is left alone for a while (`scripts.PAUSE`), so that no request waits for it.
 """
 
 from __future__ import annotations
@@ -16,21 +16,19 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 from datapunk import cache as redis_cache
 from datapunk.errors import ConfigurationError, DatapunkError, UnavailableError
 from datapunk.identity import ANONYMOUS, SYSTEM, Caller
+from datapunk.scripts import Pause, script
 from datapunk.telemetry import count, logger
 
-PAUSE = 5.0
-"""Seconds that Redis is left alone after a failure."""
 REFRESH = 60.0
 """Seconds after which limits are read anew: as long as a changed limit takes to count everywhere."""
 
 _SQL = Path(__file__).with_suffix(".sql")
-_SCRIPT = Path(__file__).with_suffix(".lua")
+_run = script(Path(__file__).with_suffix(".lua"))
 _ANY_TENANT = "*"
 _KEY = "key:"
 
@@ -93,8 +91,7 @@ class _Known:
 
 _known: dict[str, _Known] = {}
 """Limits other than the default by operation."""
-_paused: list[float] = []
-"""Empty or one entry: until when Redis is left alone, in seconds of the monotonic clock."""
+_pause = Pause()
 
 
 def check_rate(caller: Caller, route: str, *, source: str = "") -> RateState:
@@ -105,17 +102,15 @@ def check_rate(caller: Caller, route: str, *, source: str = "") -> RateState:
     """
     subject = client_of(caller, source)
     policy = _policy(caller.tenant, subject, route)
-    now = time.monotonic()
-    if _paused and now < _paused[0]:
+    if _pause.active():
         return _unlimited(policy, route)
     try:
         with redis_cache.translated():
             answer = _count(_key_of(caller.tenant, subject, policy), policy)
     except (UnavailableError, ConfigurationError) as error:
-        _paused[:] = [time.monotonic() + PAUSE]
+        _pause.begin()
         logger().warning("requests are not limited", extra={"reason": error.detail})
         return _unlimited(policy, route)
-    _paused.clear()
     allowed, remaining, wait, reset = answer
     if not allowed:
         count("rate_limited_total", service=_service(route), policy=policy.name)
@@ -140,28 +135,12 @@ def client_of(caller: Caller, source: str) -> str:
 def forget() -> None:
     """Become an environment that knows no limits and no failure."""
     _known.clear()
-    _paused.clear()
-
-
-@cache
-def _script() -> tuple[str, str]:
-    """Return the script and the digest the server knows it by."""
-    text = _SCRIPT.read_text(encoding="utf-8")
-    return text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+    _pause.end()
 
 
 def _count(key: str, policy: Policy) -> tuple[int, int, int, int]:
-    from redis.exceptions import NoScriptError
-
-    client = redis_cache.client()
-    text, digest = _script()
-    arguments = (key, str(policy.interval), str(policy.quota))
-    try:
-        answer = client.evalsha(digest, 1, *arguments)
-    except NoScriptError:
-        # Also teaches it to this server; each node of a cluster learns it on its own.
-        answer = client.eval(text, 1, *arguments)
-    allowed, remaining, wait, reset = map(int, str(answer).split())
+    answer = _run((key,), (str(policy.interval), str(policy.quota)))
+    allowed, remaining, wait, reset = map(int, answer.split())
     return allowed, remaining, wait, reset
 
 

@@ -17,6 +17,8 @@ from pydantic import BaseModel
 from datapunk.errors import FieldError, InvalidInputError
 
 DEFAULT_LIMIT = 100
+MOST = 1_000
+"""Items of a page of an ordinary list."""
 _DIGEST = 8
 
 Item = TypeVar("Item")
@@ -27,6 +29,14 @@ class Page(BaseModel, Generic[Item]):
 
     items: list[Item]
     next_cursor: str | None = None
+
+
+def page_size(given: int) -> int:
+    """Return how many items a call wants, `DEFAULT_LIMIT` for 0. Raises InvalidInputError beyond `MOST`."""
+    if not 0 <= given <= MOST:
+        errors = [FieldError("limit", f"must be 1 to {MOST}", "limit")]
+        raise InvalidInputError("Not valid: limit.", errors=errors)
+    return given or DEFAULT_LIMIT
 
 
 def encode_cursor(shape: str, position: list[Any]) -> str:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from typing import Any
 
-from datapunk.errors import DatapunkError, FieldError, ForbiddenError, UnauthenticatedError
+from datapunk.errors import DatapunkError, ForbiddenError, UnauthenticatedError
 
 PROBLEM_JSON = "application/problem+json"
-_LOCATIONS = {"body", "query", "path", "header"}
 
 
 def problem(error: DatapunkError, *, instance: str, trace_id: str) -> dict[str, Any]:
@@ -44,19 +42,3 @@ def problem_headers(error: DatapunkError) -> dict[str, str]:
     elif isinstance(error, ForbiddenError) and error.scope:
         headers["WWW-Authenticate"] = f'Bearer error="insufficient_scope", scope="{error.scope}"'
     return headers
-
-
-def field_errors(errors: Iterable[Mapping[str, Any]]) -> list[FieldError]:
-    """Return pydantic's error list as field errors; the offending input is never repeated.
-
-    The first element of a location says where the value came from (body, query, ...). It is dropped
-    when more follows: `("body", "columns", 0, "type")` becomes `columns.0.type`.
-    """
-    found = []
-    for item in errors:
-        location = [str(part) for part in item["loc"]]
-        if len(location) > 1 and location[0] in _LOCATIONS:
-            location = location[1:]
-        message = str(item["msg"]).removeprefix("Value error, ")
-        found.append(FieldError(".".join(location), message, str(item["type"])))
-    return found

@@ -84,6 +84,32 @@ class Settings(BaseModel):
         alias="AWS_ENDPOINT_URL_STS",
         description="Address of AWS STS, which confirms IAM identities; empty: the region's own.",
     )
+    services: str = Field(
+        default="",
+        alias="SERVICES",
+        description="Where services answer calls: `name=url` apart by spaces, `*` for all others, "
+        "`{service}` in a URL for the name. `lambda:<function>`, `https://...`, `grpcs://host:port`; after "
+        "a comma the URL that answers JSON where the first does not answer.",
+    )
+    lambda_url: str = Field(
+        default="",
+        alias="AWS_ENDPOINT_URL_LAMBDA",
+        description="Address of AWS Lambda's API; empty: the region's own.",
+    )
+    region: str = Field(
+        default="us-east-1", alias="AWS_REGION", description="The AWS region of the functions."
+    )
+    mesh_client: SecretStr | None = Field(
+        default=None,
+        alias="MESH_CLIENT",
+        description="JSON with `client_id` and `client_secret`: the OAuth client as which a service "
+        "outside of AWS gets tokens for its calls.",
+    )
+    mesh_certificates: str = Field(
+        default="",
+        alias="MESH_CERTIFICATES",
+        description="Folder with a service's `certificate.pem`, `key.pem` and `authority.pem`, for gRPC.",
+    )
     sign_in_providers: SecretStr | None = Field(
         default=None,
         alias="SIGN_IN_PROVIDERS",
@@ -93,6 +119,28 @@ class Settings(BaseModel):
         default="",
         alias="ADMIN_NETWORKS",
         description="Networks administration is allowed from (`10.0.0.0/8 2001:db8::/32`); none: any.",
+    )
+    feature_flags: str = Field(
+        default="",
+        alias="FEATURE_FLAGS",
+        pattern=r"^(|file:.+|appconfig:[^/]+/[^/]+/[^/]+)$",
+        description="Rules of feature flags: `file:<path>`, or in AWS AppConfig"
+        " `appconfig:<application>/<environment>/<profile>`; empty: every flag has its default.",
+    )
+    service_networks: str = Field(
+        default="",
+        alias="SERVICE_NETWORKS",
+        description="Networks that registered services are probed and called in (`10.0.0.0/16`); none: any.",
+    )
+    cloud_map_namespace: str = Field(
+        default="",
+        alias="CLOUD_MAP_NAMESPACE",
+        description="Id of the AWS Cloud Map namespace that mirrors the registry; empty: no mirror.",
+    )
+    function_name: str = Field(
+        default="",
+        alias="AWS_LAMBDA_FUNCTION_NAME",
+        description="Name of the function at work, which Lambda sets.",
     )
     log_level: str = Field(
         default="INFO", alias="POWERTOOLS_LOG_LEVEL", description="Least severe level logged."
@@ -104,7 +152,7 @@ class Settings(BaseModel):
         description="Most items a page of a list or query may have.",
     )
 
-    @field_validator("admin_networks")
+    @field_validator("admin_networks", "service_networks")
     @classmethod
     def _are_networks(cls, value: str) -> str:
         import ipaddress
@@ -123,15 +171,23 @@ class Settings(BaseModel):
 
     def trusts(self, address: str) -> bool:
         """Tell whether an IP address is in one of the networks that administration is allowed from."""
+        return self._is_in(address, self.admin_networks)
+
+    def serves(self, address: str) -> bool:
+        """Tell whether an IP address is in one of the networks that services may be in."""
+        return self._is_in(address, self.service_networks)
+
+    @staticmethod
+    def _is_in(address: str, listed: str) -> bool:
         import ipaddress
 
-        if not self.admin_networks:
+        if not listed:
             return True
         try:
             place = ipaddress.ip_address(address)
         except ValueError:
             return False
-        networks = map(ipaddress.ip_network, self.admin_networks.split())
+        networks = map(ipaddress.ip_network, listed.split())
         return any(place in network for network in networks if network.version == place.version)
 
     def database(self) -> str:
@@ -145,6 +201,10 @@ class Settings(BaseModel):
     def amqp(self) -> str:
         """Return the RabbitMQ URL with credentials. Raises ConfigurationError when unset."""
         return self._with_credentials("amqp")
+
+    def client(self) -> str | None:
+        """Return the JSON of the client for calls from outside of AWS, or None where there is none."""
+        return self._secret("mesh_client")
 
     def providers(self) -> str | None:
         """Return the JSON of the sign-in providers, or None where there are none."""

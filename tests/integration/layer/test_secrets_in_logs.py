@@ -17,7 +17,7 @@ from datapunk.telemetry import logger
 
 from tests.conftest import forget_connections
 from tests.support.lambda_context import LambdaContext
-from tests.support.samples import load_sample, operations, set_header
+from tests.support.samples import handler_module, load_sample, operations, set_header
 from tests.support.services import Broker, Instance
 
 JWT_PARTS = ("eyJhbGciOiJSUzI1NiJ9", "eyJzdWIiOiJwbGFudGVkIn0", "cGxhbnRlZC1zaWduYXR1cmU")
@@ -106,7 +106,7 @@ def _requests(operation: str) -> Iterator[dict[str, Any]]:
 
 
 def _run(operation: str) -> list[dict[str, Any]]:
-    handler = importlib.import_module(operation).handler
+    handler = importlib.import_module(handler_module(operation)).handler
     answers = []
     for event in _requests(operation):
         try:

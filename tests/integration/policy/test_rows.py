@@ -30,9 +30,15 @@ CONTEXT = (
 )
 
 
-PLATFORM_ONLY = {"nexus.oauth_codes", "nexus.oauth_refresh_tokens", "nexus.revocations"}
+PLATFORM_ONLY = {
+    *("nexus.oauth_codes", "nexus.oauth_refresh_tokens", "nexus.revocations"),
+    *("nexus.routes", "nexus.route_versions", "nexus.route_epoch"),
+}
 """Their rows are no tenant's."""
-PEOPLES_OWN = {"nexus.users", "nexus.api_keys", "user_data.linked_accounts"}
+PEOPLES_OWN = {
+    *("nexus.users", "nexus.api_keys", "user_data.linked_accounts"),
+    *("nexus.requests", "platform.idempotency"),
+}
 """Their rows have a person as owner; what else is `owned` is its tenant's administrators'."""
 
 
@@ -87,6 +93,18 @@ STATEMENTS = {
     " VALUES (md5(%(mark)s), %(tenant)s, %(mark)s, now(), now())",
     "user_data.linked_accounts": "(issuer, subject, user_id, email)"
     " VALUES ('x', %(mark)s, %(person)s, 'x')",
+    "nexus.routes": "(name, version, changed_by) VALUES (%(mark)s, 1, 'x')",
+    "nexus.route_versions": "(name, version, changed_at, changed_by)"
+    " VALUES (%(mark)s, 1, now(), 'x')",
+    "nexus.route_epoch": "(epoch) VALUES (('x' || left(md5(%(mark)s), 15))::bit(60)::bigint)"
+    " ON CONFLICT (single) DO UPDATE SET epoch = excluded.epoch",
+    "nexus.requests": "(tenant, principal, repeatable, needs, seconds)"
+    " VALUES (%(tenant)s, 'user:' || %(person)s, true, %(mark)s, 1)",
+    "platform.idempotency": "(tenant, principal, operation, key, digest)"
+    " VALUES (%(tenant)s, 'user:' || %(person)s, 'x', %(mark)s, 'x')",
+    "platform.cache_writes": "(namespace, tenant, key, version, cause)"
+    " VALUES ('x', %(tenant)s, %(mark)s, 1, 'x')",
+    "platform.cache_heat": "(namespace, tenant, key, heat) VALUES ('x', %(tenant)s, %(mark)s, 1)",
 }
 """What writes a row of each table that can be found by its mark."""
 
@@ -115,14 +133,25 @@ FOUND_BY = {
     "nexus.workloads": "service",
     "nexus.certificates": "service",
     "user_data.linked_accounts": "subject",
+    "nexus.routes": "name",
+    "nexus.route_versions": "name",
+    "nexus.route_epoch": "epoch",
+    "nexus.requests": "needs",
+    "platform.idempotency": "key",
+    "platform.cache_writes": "key",
+    "platform.cache_heat": "key",
 }
 BYTES = {"nexus.audit_heads", "nexus.audit_anchors", "nexus.oauth_refresh_tokens"}
 """Tables whose mark is a digest's."""
+NUMBERS = {"nexus.route_epoch"}
+"""Tables whose mark is a number's."""
 
 
 def _marked(table: str) -> sql.Composed:
     """Return the condition that finds the row with a mark."""
     value = sql.SQL("%s::bytea" if table in BYTES else "%s")
+    if table in NUMBERS:
+        value = sql.SQL("('x' || left(md5(%s), 15))::bit(60)::bigint")
     return (
         sql.SQL("FROM {} WHERE {} = ").format(
             sql.Identifier(*table.split(".")), sql.Identifier(FOUND_BY[table])
@@ -244,7 +273,8 @@ def test_who_sees_a_row(
 
 WRITTEN = (
     *("lake.datasets", "stream.events", "nexus.users", "nexus.oauth_clients"),
-    *("nexus.rate_limits", "nexus.workloads"),
+    *("nexus.rate_limits", "nexus.workloads", "nexus.routes", "nexus.requests"),
+    *("platform.idempotency", "platform.cache_writes", "platform.cache_heat"),
 )
 """Tables whose rows are written by exactly those who see them; roles are assigned by admins only, keys
 are issued by their owners only."""

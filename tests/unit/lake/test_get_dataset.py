@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
+import psycopg
+import pytest
+from datapunk import cache
+from datapunk.cache.namespaces import LAKE_DATASET, Place
+from datapunk.cache.reading import forget
+
 from tests.support.hostile import METACHARACTERS
 from tests.support.invoking import Invoker
 
@@ -44,3 +52,61 @@ def test_sql_in_the_name_finds_nothing(database: str, invoke: Invoker) -> None:
         # Then
         assert answer.status in (404, 422), text
     assert invoke(OPERATION).status == 200
+
+
+def test_it_says_who_answered_and_how_new_that_is(database: str, invoke: Invoker) -> None:
+    # Given
+    created = invoke("lake.create_dataset")
+    # When
+    answers = [invoke(OPERATION)]
+    forget()
+    answers += [invoke(OPERATION), invoke(OPERATION)]
+    # Then
+    assert [answer.headers["x-cache"] for answer in answers] == ["hit-l1", "hit-l2", "hit-l1"]
+    positions = {answer.headers["x-freshness"] for answer in (created, *answers)}
+    assert len(positions) == 1
+    assert {answer.body for answer in answers} == {created.body}
+    assert "table_name" not in created.body
+
+
+def test_a_position_that_a_write_gave_is_honoured(database: str, invoke: Invoker) -> None:
+    # Given a cache that has not heard of a write yet
+    invoke("lake.create_dataset")
+    with psycopg.connect(database) as connection:
+        connection.execute("SELECT set_config('datapunk.tenant', 'public', true)")
+        connection.execute("UPDATE lake.datasets SET description = 'changed'")
+        (version,) = connection.execute(
+            "UPDATE platform.cache_writes SET version = version + 1 RETURNING version"
+        ).fetchone() or (0,)
+    # When
+    relaxed = invoke(OPERATION)
+    strict = invoke(OPERATION, headers={"X-Freshness": f"{version:x}"})
+    # Then
+    assert relaxed.json["description"] != "changed"
+    assert strict.json["description"] == "changed"
+    assert strict.headers["x-cache"] == "bypass"
+    assert strict.headers["x-freshness"] == f"{version:x}"
+
+
+@pytest.mark.parametrize("position", ["", "x", "-1", "f" * 15, "ffffffffffffff", "1 2"])
+def test_a_position_that_is_none(database: str, invoke: Invoker, position: str) -> None:
+    # Given / When
+    answer = invoke(OPERATION, headers={"X-Freshness": position})
+    # Then
+    assert (answer.status, answer.fields) == (422, {"x-freshness": "position"})
+
+
+def test_what_does_not_exist_is_remembered_for_a_short_time(database: str, invoke: Invoker) -> None:
+    # Given
+    invoke(OPERATION)
+    forget()
+    # When
+    again = invoke(OPERATION)
+    invoke("lake.create_dataset")
+    forget()
+    created = invoke(OPERATION)
+    # Then
+    assert (again.status, created.status) == (404, 200)
+    assert created.headers["x-cache"] == "hit-l2"
+    stored = str(cache.client().get(Place(LAKE_DATASET, "public", "co2_weekly").keys()[0]))
+    assert json.loads(stored.partition("\n")[2])["name"] == "co2_weekly"

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+from datapunk.settings import settings
 
 from tests.support.hostile import METACHARACTERS
 from tests.support.invoking import Invoker
+from tests.support.rules import OFF, ON, boolean, other, rule, write
 from tests.unit.lake.conftest import Insert, MakeDataset
 
 OPERATION = "lake.insert_records"
@@ -223,3 +226,51 @@ def test_a_large_body_is_copied_whole(
     answer = insert("t", body, CSV)
     # Then
     assert answer.json["inserted"] == _count(invoke, "t") == 100_000
+
+
+@pytest.fixture
+def rules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database: str) -> Path:
+    """Return the file of feature flags."""
+    path = tmp_path / "flags.json"
+    monkeypatch.setenv("FEATURE_FLAGS", f"file:{path}")
+    settings.cache_clear()
+    return path
+
+
+def test_an_operator_pauses_one_tenant(invoke: Invoker, no_broker: None, rules: Path) -> None:
+    # Given
+    paused = rule(OFF, ("tenant", "EQUALS", "acme"))
+    write(rules, {"lake.ingest": boolean(ON, acme=paused)})
+    for tenant in ("acme", "other"):
+        assert invoke("lake.create_dataset", tenant=tenant).status == 201
+    # When
+    answers = {tenant: invoke(OPERATION, tenant=tenant) for tenant in ("acme", "other")}
+    read = invoke("lake.query_records", tenant="acme")
+    # Then
+    refused = answers["acme"]
+    assert (refused.status, refused.json["code"]) == (503, "paused")
+    assert refused.headers["retry-after"] == "60"
+    assert answers["other"].status == 201
+    assert (read.status, read.json["items"]) == (200, [])
+
+
+def test_an_operator_limits_the_rows_of_a_request_to_one_dataset(
+    make_dataset: MakeDataset, insert: Insert, invoke: Invoker, rules: Path
+) -> None:
+    # Given
+    small = rule(2, ("dataset", "EQUALS", "small"))
+    write(rules, {"lake.rows_per_insert": other(1_000, small=small)})
+    for name in ("small", "large"):
+        make_dataset(name, id="integer!")
+    rows = [{"id": number} for number in range(3)]
+    # When
+    refused, taken, fitting = (
+        insert("small", rows),
+        insert("large", rows),
+        insert("small", rows[:2]),
+    )
+    # Then
+    assert (refused.status, refused.json["code"]) == (413, "payload_too_large")
+    assert "2 rows" in refused.json["detail"]
+    assert (taken.status, fitting.status) == (201, 201)
+    assert (_count(invoke, "small"), _count(invoke, "large")) == (2, 3)

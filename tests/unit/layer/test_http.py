@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 import json
 from typing import Annotated, Any
 
@@ -11,18 +10,24 @@ import pytest
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Query
 from datapunk.context import current, remaining_seconds
-from datapunk.errors import ConflictError, FieldError, TooManyRequestsError, UnavailableError
+from datapunk.errors import (
+    ConflictError,
+    FieldError,
+    PausedError,
+    TooManyRequestsError,
+    UnavailableError,
+)
 from datapunk.guard import Guard
-from datapunk.http import MAX_BODY_BYTES, HttpFunction, http_function
+from datapunk.http import HttpFunction, http_function
 from datapunk.problems import PROBLEM_JSON
-from datapunk.telemetry import logger
+from datapunk.proxy import MAX_BODY_BYTES
 from pydantic import BaseModel
 
 from tests.support.lambda_context import LambdaContext
+from tests.support.logs import logged
 
 EDITOR = {"principalId": "user:ada", "tenant": "acme", "roles": "editor", "scopes": "read write"}
-ALONE = Guard(limited=False, mutates=False)
-"""No limit and no record: these tests have neither Redis nor a database."""
+ALONE = Guard(limited=False, mutates=False)  # neither Redis nor a database is here
 SECRET = "the text of an unforeseen error"
 
 
@@ -46,6 +51,7 @@ def _function() -> tuple[HttpFunction, Any]:
             "conflict": ConflictError(errors=[FieldError("name", "is taken", "unique")]),
             "limited": TooManyRequestsError(retry_after=9),
             "gone": UnavailableError("redis"),
+            "paused": PausedError(),
             "broken": RuntimeError(SECRET),
         }
         if name in raised:
@@ -157,16 +163,23 @@ def test_errors_become_problems(name: str, status: int, retry: list[str] | None)
 
 def test_an_unexpected_error_is_logged_and_never_shown() -> None:
     # Given
-    written = io.StringIO()
-    stream = logger().handlers[0].setStream(written)  # type: ignore[attr-defined]
-    # When
-    try:
+    with logged() as written:
+        # When
         answer = _call("GET", "/things/broken")
-    finally:
-        logger().handlers[0].setStream(stream)  # type: ignore[attr-defined]
     # Then
     assert SECRET not in json.dumps(answer)
     assert SECRET in written.getvalue()
+
+
+def test_what_an_operator_paused_is_no_error_in_the_log() -> None:
+    # Given
+    with logged() as written:
+        # When
+        answer = _call("GET", "/things/paused")
+    # Then
+    assert (answer["statusCode"], _problem(answer)["code"]) == (503, "paused")
+    lines = [json.loads(line) for line in written.getvalue().splitlines()]
+    assert [(line["level"], line["status"]) for line in lines] == [("INFO", 503)]
 
 
 def test_an_answer_that_cannot_be_written_is_an_error() -> None:

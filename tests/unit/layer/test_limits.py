@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from datapunk import cache, limits
+from datapunk import cache, limits, scripts
 from datapunk.database import transaction
 from datapunk.database.connection import discard
 from datapunk.identity import SYSTEM, Caller
@@ -199,7 +199,7 @@ def test_a_redis_that_was_gone_is_left_alone_and_then_asked_again(
 ) -> None:
     # Given a server that takes connections and never answers
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        monkeypatch.setattr(limits, "PAUSE", 30.0)
+        monkeypatch.setattr(scripts, "PAUSE", 30.0)
         url = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
         with monkeypatch.context() as patch:
             patch.setenv("REDIS_URL", url)
@@ -213,7 +213,7 @@ def test_a_redis_that_was_gone_is_left_alone_and_then_asked_again(
     assert all(state.remaining is None for state in (first, *others))
     assert check_rate(caller, ROUTE).remaining is None
     # and once the pause is over it is asked again
-    limits._paused[:] = [time.monotonic()]
+    limits._pause.end()
     assert check_rate(caller, ROUTE).remaining == 999
 
 

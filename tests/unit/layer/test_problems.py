@@ -13,7 +13,8 @@ from datapunk.errors import (
     UnavailableError,
     error_classes,
 )
-from datapunk.problems import field_errors, problem, problem_headers, retry_headers
+from datapunk.problems import problem, problem_headers, retry_headers
+from datapunk.validation import field_errors
 from pydantic import BaseModel, Field, ValidationError, field_validator
 
 MEMBERS = {

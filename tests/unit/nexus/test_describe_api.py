@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from typing import Any
+
+from datapunk.http import HttpFunction
 
 from tests.support.invoking import Invoker, answer
 from tests.support.samples import http_event, load_sample, operations
@@ -15,13 +18,15 @@ def _page(path: str) -> dict[str, Any]:
     return {**http_event(OPERATION), "path": path, "resource": path}
 
 
+def _is_ours(operation: str) -> bool:
+    return isinstance(getattr(importlib.import_module(operation), "app", None), HttpFunction)
+
+
 def test_the_sample_is_the_document(invoke: Invoker) -> None:
-    # Given
-    samples = [load_sample(operation) for operation in operations()]
+    # Given all that our own edge answers; other protocols have descriptions of their own
+    samples = [load_sample(operation) for operation in operations() if _is_ours(operation)]
     wanted = {
-        (sample["httpMethod"].lower(), sample["resource"])
-        for sample in samples
-        if "httpMethod" in sample
+        (sample["httpMethod"].lower(), sample["resource"].replace("+}", "}")) for sample in samples
     }
     # When
     found = invoke(OPERATION)

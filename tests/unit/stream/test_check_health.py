@@ -15,7 +15,11 @@ def test_the_sample_is_up(database: str, broker: Broker, invoke: Invoker) -> Non
     answer = invoke(OPERATION)
     # Then
     assert (answer.status, answer.json["status"]) == (200, "up")
-    assert [check["name"] for check in answer.json["checks"]] == ["postgresql", "rabbitmq"]
+    assert [check["name"] for check in answer.json["checks"]] == [
+        "postgresql",
+        "rabbitmq",
+        "redis",
+    ]
 
 
 def test_without_a_broker_it_is_down(database: str, no_broker: None, invoke: Invoker) -> None:
@@ -23,7 +27,7 @@ def test_without_a_broker_it_is_down(database: str, no_broker: None, invoke: Inv
     answer = invoke(OPERATION)
     # Then
     assert (answer.status, answer.json["status"]) == (503, "down")
-    assert [check["status"] for check in answer.json["checks"]] == ["up", "down"]
+    assert [check["status"] for check in answer.json["checks"]] == ["up", "down", "up"]
 
 
 @pytest.mark.parametrize("probe", ["live", "startup"])

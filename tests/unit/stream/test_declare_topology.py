@@ -28,7 +28,11 @@ def test_the_sample_is_answered(host: Broker, invoke: Invoker, cloudformation: A
     outcome = invoke.event(OPERATION, event)
     # Then
     delays = [f"service.retry.{seconds}s" for seconds in RETRY_DELAYS]
-    assert outcome["queues"] == [*delays, "stream.store_event", "stream.store_event.dead"]
+    consumers = ["stream.store_event", "nexus.mirror_service"]
+    assert outcome["queues"] == [
+        *delays,
+        *(name for queue in consumers for name in (queue, f"{queue}.dead")),
+    ]
     assert cloudformation.documents[0]["Status"] == "SUCCESS"
 
 

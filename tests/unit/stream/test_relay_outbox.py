@@ -99,3 +99,27 @@ def _start_anew() -> None:
 
     settings.cache_clear()
     connection.reset()
+
+
+def test_keys_of_calls_are_forgotten_after_a_day(
+    database: str, broker: Broker, invoke: Invoker
+) -> None:
+    # Given one of yesterday and one of today
+    insert = (
+        "INSERT INTO platform.idempotency (tenant, principal, operation, key, digest, created_at)"
+        " VALUES ('public', 'user:ann', 'lake.create_dataset', %s, '', now() - %s::interval)"
+    )
+    with psycopg.connect(database) as connection:
+        connection.execute("SELECT set_config('datapunk.tenant', 'public', false)")
+        connection.execute("SELECT set_config('datapunk.principal', 'user:ann', false)")
+        connection.execute(insert, ("old", "25 hours"))
+        connection.execute(insert, ("new", "23 hours"))
+    # When
+    outcome = invoke.sample(OPERATION)
+    # Then
+    assert outcome["forgotten"] == 1
+    with psycopg.connect(database) as connection:
+        connection.execute("SELECT set_config('datapunk.tenant', 'public', false)")
+        connection.execute("SELECT set_config('datapunk.principal', 'user:ann', false)")
+        rows = connection.execute("SELECT key FROM platform.idempotency").fetchall()
+    assert rows == [("new",)]

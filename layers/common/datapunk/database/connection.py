@@ -124,10 +124,7 @@ def _answers(connection: psycopg.Connection) -> bool:
 
 
 def check_database() -> None:
-    """Ask the database for a one. Raises UnavailableError when it does not answer."""
-    connection = acquire()
-    try:
-        connection.execute("SELECT 1")
-    except psycopg.Error as error:
+    """Ask the database for an empty answer. Raises UnavailableError when there is none in a second."""
+    if not _answers(acquire()):
         discard()
-        raise translate(error) from error
+        raise UnavailableError(DEPENDENCY)

@@ -84,6 +84,14 @@ def _fields(error: psycopg.Error) -> list[FieldError]:
     return [FieldError(name or "(row)", message, code)]
 
 
+def is_outdated(error: BaseException) -> bool:
+    """Tell whether a statement named a table or column that does not exist, or not as it was known."""
+    return isinstance(
+        error.__cause__,
+        (pg.UndefinedTable, pg.UndefinedColumn, pg.UndefinedFunction, pg.DatatypeMismatch),
+    )
+
+
 @contextmanager
 def translated() -> Iterator[None]:
     """Raise ours in place of any driver error of the body."""

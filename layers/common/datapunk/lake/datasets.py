@@ -153,13 +153,23 @@ def create_dataset(tx: Transaction, definition: DatasetDefinition) -> Dataset:
 
 def find_dataset(tx: Transaction, name: str) -> Dataset:
     """Return the dataset called `name`. Raises NotFoundError when the caller's tenant has none."""
+    return existing(look_up_dataset(tx, name), name)
+
+
+def look_up_dataset(tx: Transaction, name: str) -> Dataset | None:
+    """Return the dataset called `name`, None when the caller's tenant has none."""
     row = tx.one(load_queries(_SQL)["find_dataset"], {"name": name})
-    if row is None:
+    return None if row is None else _dataset(row)
+
+
+def existing(dataset: Dataset | None, name: str) -> Dataset:
+    """Return what was found under `name`. Raises NotFoundError when that is nothing."""
+    if dataset is None:
         raise NotFoundError(
             f"There is no dataset called {name}.",
             errors=[FieldError("dataset", "does not exist", "not_found")],
         )
-    return _dataset(row)
+    return dataset
 
 
 def list_datasets(tx: Transaction, *, limit: int, cursor: str | None = None) -> Page[Dataset]:

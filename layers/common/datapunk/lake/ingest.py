@@ -7,8 +7,16 @@ from pydantic import BaseModel
 
 from datapunk.database import Transaction
 from datapunk.database.failures import copy_position
-from datapunk.errors import ConflictError, FieldError, InvalidInputError
+from datapunk.errors import (
+    ConflictError,
+    FieldError,
+    InvalidInputError,
+    PausedError,
+    PayloadTooLargeError,
+)
 from datapunk.events import CloudEvent
+from datapunk.flags import value
+from datapunk.flags.catalogue import LAKE_INGEST, LAKE_ROWS_PER_INSERT
 from datapunk.lake.datasets import OWNER_ROLE, Dataset
 from datapunk.lake.parsing import Parsed
 from datapunk.outbox import emit
@@ -25,13 +33,24 @@ class Receipt(BaseModel):
     event_id: str | None
 
 
-def insert_records(tx: Transaction, dataset: Dataset, parsed: Parsed) -> Receipt:
-    """Copy all rows into the dataset's table and emit `lake.records.inserted`.
+def allowed_rows(dataset: str) -> int:
+    """Return how many rows a request of the current caller may insert into the dataset.
 
-    Raises InvalidInputError naming row and column, or ConflictError for a key that exists; the
-    transaction must then be rolled back, so that nothing of the request remains.
+    Raises PausedError while an operator has switched inserting off. Asked before the transaction, which
+    should not wait for a store of flags.
     """
-    inserted = _copy(tx, dataset, parsed)
+    if not value(LAKE_INGEST, dataset=dataset):
+        raise PausedError("Inserting records is paused. Reading them is not.")
+    return value(LAKE_ROWS_PER_INSERT, dataset=dataset)
+
+
+def insert_records(tx: Transaction, dataset: Dataset, parsed: Parsed, *, most: int) -> Receipt:
+    """Copy all rows, `most` at most, into the dataset's table and emit `lake.records.inserted`.
+
+    Raises InvalidInputError naming row and column, ConflictError for a key that exists, or
+    PayloadTooLargeError; the transaction must then be rolled back, so that nothing of the request remains.
+    """
+    inserted = _copy(tx, dataset, parsed, most)
     if not inserted:
         return Receipt(dataset=dataset.name, inserted=0, event_id=None)
     event = emit(
@@ -47,7 +66,7 @@ def insert_records(tx: Transaction, dataset: Dataset, parsed: Parsed) -> Receipt
     return Receipt(dataset=dataset.name, inserted=inserted, event_id=event.id)
 
 
-def _copy(tx: Transaction, dataset: Dataset, parsed: Parsed) -> int:
+def _copy(tx: Transaction, dataset: Dataset, parsed: Parsed, most: int) -> int:
     names = sql.SQL(", ").join(sql.Identifier(column.name) for column in parsed.columns)
     statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(dataset.table, names)
     rows = 0
@@ -55,8 +74,10 @@ def _copy(tx: Transaction, dataset: Dataset, parsed: Parsed) -> int:
         with tx.acting_as(OWNER_ROLE):
             with tx.copy(statement) as copy:
                 for chunk in parsed.chunks:
-                    copy.write(chunk.text)
                     rows += chunk.count
+                    if rows > most:
+                        raise PayloadTooLargeError(f"{most:,} rows may be inserted at once.")
+                    copy.write(chunk.text)
             written = tx.copied
     except (InvalidInputError, ConflictError) as error:
         raise _located(error) from error

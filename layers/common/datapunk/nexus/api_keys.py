@@ -22,6 +22,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from datapunk.audit import record
+from datapunk.credentials import KEY_PREFIX
 from datapunk.database import Row, Transaction, load_queries, transaction
 from datapunk.errors import ConflictError, FieldError, ForbiddenError, NotFoundError
 from datapunk.identity import SYSTEM, Caller
@@ -31,7 +32,6 @@ from datapunk.nexus.workloads import workload_caller
 from datapunk.paging import Page, decode_cursor, encode_cursor
 from datapunk.telemetry import count
 
-PREFIX = "dpk_"
 _SERVICE = "service:"
 ACTOR = "key:"
 """How a key is called in the chain of those who act for its owner: `key:<id>`."""
@@ -47,7 +47,7 @@ _ALPHABET = string.digits + string.ascii_letters
 _ID, _SECRET, _CHECKSUM = 8, 43, 6
 _NO_DIGEST = bytes(32)
 _KEY = re.compile(
-    rf"{PREFIX}(?P<id>[0-9A-Za-z]{{{_ID}}})_[0-9A-Za-z]{{{_SECRET}}}(?P<checksum>[0-9A-Za-z]{{{_CHECKSUM}}})\Z"
+    rf"{KEY_PREFIX}(?P<id>[0-9A-Za-z]{{{_ID}}})_[0-9A-Za-z]{{{_SECRET}}}(?P<checksum>[0-9A-Za-z]{{{_CHECKSUM}}})\Z"
 )
 
 KeyScope = Literal["read", "write", "admin"]
@@ -219,7 +219,7 @@ def _insert(
     row: Row | None = tx.one(
         load_queries(_SQL)["insert"],
         {
-            "id": key[len(PREFIX) : len(PREFIX) + _ID],
+            "id": key[len(KEY_PREFIX) : len(KEY_PREFIX) + _ID],
             "name": name,
             "secret_hash": _digest(key),
             "scopes": scopes,
@@ -230,7 +230,7 @@ def _insert(
 
 
 def _new_key() -> str:
-    body = f"{PREFIX}{_random(_ID)}_{_random(_SECRET)}"
+    body = f"{KEY_PREFIX}{_random(_ID)}_{_random(_SECRET)}"
     return body + _checksum(body)
 
 

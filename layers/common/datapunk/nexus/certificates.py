@@ -1,4 +1,4 @@
-"""Client certificates of workloads: seven days, a SPIFFE ID (X.509-SVID), revoked by serial number."""
+"""Certificates of workloads: seven days, a SPIFFE ID (X.509-SVID), revoked by serial number."""
 
 from __future__ import annotations
 
@@ -168,8 +168,13 @@ def _sign(workload: Workload, public: Any) -> tuple[x509.Certificate, str]:
             x509.NameAttribute(NameOID.COMMON_NAME, workload.service),
         ]
     )
-    name = x509.SubjectAlternativeName([x509.UniformResourceIdentifier(workload.spiffe_id)])
-    client = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])
+    # The SPIFFE ID says who calls; under the DNS name a service in a container is called.
+    name = x509.SubjectAlternativeName(
+        [x509.UniformResourceIdentifier(workload.spiffe_id), x509.DNSName(workload.dns_name)]
+    )
+    usage = x509.ExtendedKeyUsage(
+        [ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH]
+    )
     identifier = x509.SubjectKeyIdentifier.from_public_key(public)
     return sign_certificate(
         x509.CertificateBuilder()
@@ -181,7 +186,7 @@ def _sign(workload: Workload, public: Any) -> tuple[x509.Certificate, str]:
         .not_valid_after(start + timedelta(seconds=LEAF_LIFETIME))
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(key_usage("digital_signature"), critical=True)
-        .add_extension(client, critical=False)
+        .add_extension(usage, critical=False)
         .add_extension(name, critical=False)
         .add_extension(identifier, critical=False)
     )

@@ -53,7 +53,7 @@ class Tenant(BaseModel):
 def require_operator(tx: Transaction) -> None:
     """Raise ForbiddenError unless the caller administers the platform's own tenant, `public`."""
     if not tx.value(load_queries(_SQL)["operates"]):
-        raise ForbiddenError("Tenants are made by administrators of the tenant public.")
+        raise ForbiddenError("Only administrators of the tenant public may do this.")
 
 
 def create_tenant(tx: Transaction, wanted: NewTenant) -> Tenant:

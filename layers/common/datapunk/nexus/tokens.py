@@ -77,7 +77,7 @@ class AccessToken:
     claims: Mapping[str, Any] | None = None
 
 
-def issue_access_token(
+def issue_access_token(  # noqa: PLR0913 -- all that a token says
     caller: Caller,
     *,
     client_id: str,
@@ -86,12 +86,13 @@ def issue_access_token(
     actor: str | None = None,
     grant: str | None = None,
     parent: AccessToken | None = None,
+    lifetime: int = LIFETIME,
 ) -> IssuedToken:
     """Return an access token for `caller` with exactly these scopes.
 
-    `actor` joins the chain of those who act for the caller. It ends with the `session`, the `grant` or the
-    `parent` token it descends from. Raises ForbiddenError for a caller that no token may name, or a chain
-    of more than five actors.
+    `actor` joins the chain of those who act for the caller. It lives for `lifetime` seconds and ends with the
+    `session`, the `grant` or the `parent` token it descends from. Raises ForbiddenError for a caller that no
+    token may name, or a chain of more than five actors.
     """
     if caller.tenant == SYSTEM.tenant or caller.principal in (ANONYMOUS, SYSTEM.principal):
         raise ForbiddenError("No token names the platform itself or nobody.")
@@ -99,7 +100,8 @@ def issue_access_token(
     if len(actors) > MAX_ACTORS:
         raise ForbiddenError(f"A request is handed on {MAX_ACTORS} times at most.")
     now = int(time.time())
-    expires = min(now + LIFETIME, parent.expires_at if parent else now + LIFETIME)
+    lifetime = min(lifetime, LIFETIME)
+    expires = min(now + lifetime, parent.expires_at if parent else now + lifetime)
     claims: dict[str, Any] = {
         "iss": settings().issuer,
         "sub": caller.principal,

@@ -68,6 +68,11 @@ class Workload(BaseModel):
         """The service's name in certificates (SPIFFE-ID, 2)."""
         return spiffe_id(self.tenant, self.service)
 
+    @property
+    def dns_name(self) -> str:
+        """The name under which the service is called where it runs in a container."""
+        return f"{self.service}.{self.tenant}.datapunk.internal"
+
 
 class RegisteredWorkload(Workload):
     """A workload just registered. `registration_secret` is shown this once."""

@@ -12,7 +12,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from datapunk.errors import FieldError, InvalidInputError, MalformedRequestError
 from datapunk.events import BATCH, STRUCTURED, CloudEvent, Text
-from datapunk.problems import field_errors
+from datapunk.validation import field_errors
 
 MAX_BATCH = 1000
 _BINARY_PREFIX = "ce-"

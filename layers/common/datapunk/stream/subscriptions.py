@@ -5,4 +5,10 @@ The template's mapping of each function names the same queue; `tests/conventions
 
 from datapunk.broker.topology import Subscription
 
-SUBSCRIPTIONS = (Subscription(queue="stream.store_event", patterns=("#",)),)
+SUBSCRIPTIONS = (
+    Subscription(queue="stream.store_event", patterns=("#",)),
+    Subscription(
+        queue="nexus.mirror_service",
+        patterns=("service.registered", "service.deregistered", "service.health.changed"),
+    ),
+)

@@ -54,5 +54,11 @@ class _Formatter(LambdaPowertoolsFormatter):
 
 @cache
 def logger() -> Logger:
-    """Return the process's logger, built on first use."""
+    """Return the process's logger, built on first use.
+
+    Records are made without what no line shows: the place of the call, names of threads and processes
+    ("Optimization" in the logging how-to of Python, which names these switches).
+    """
+    logging._srcfile = None  # noqa: SLF001
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     return Logger(service="datapunk", level=settings().log_level, logger_formatter=_Formatter())

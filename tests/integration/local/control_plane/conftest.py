@@ -49,6 +49,7 @@ class Plane:
             amqp_url="amqp://127.0.0.1:5672",
             issuer="http://localhost:8080",
             key_ring=self.paths.key_ring,
+            flags=self.paths.flags,
         )
         if project != PROJECT:
             parameters = {}

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from samtranslator.yaml_helper import yaml_parse
 
+from infrastructure.gateways.routes import METHODS
 from infrastructure.local.catalog import Authorizer, Catalog, QueueMapping, StorageNotification
 from infrastructure.local.paths import PROJECT
+from tests.support import templates
 
 from .conftest import STACK, Plane
 
@@ -18,8 +19,7 @@ EVERY_KIND = Path(__file__).parent / "project"
 
 @pytest.fixture(scope="module")
 def template() -> dict[str, Any]:
-    parsed: dict[str, Any] = yaml_parse((PROJECT / "template.yaml").read_text(encoding="utf-8"))
-    return parsed
+    return templates.template()
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,9 @@ def _functions(template: dict[str, Any]) -> dict[str, dict[str, Any]]:
     for resource in template["Resources"].values():
         if resource["Type"] == "AWS::Serverless::Function":
             properties = {**template["Globals"]["Function"], **resource["Properties"]}
-            found[properties["Handler"].removesuffix(".handler")] = properties
+            handler = properties["Handler"].removesuffix(".handler")
+            # The face of a protocol is called as its folder.
+            found[handler.removesuffix(".app")] = properties
     return found
 
 
@@ -71,13 +73,19 @@ def test_environments_are_resolved(catalog: Catalog, template: dict[str, Any]) -
         assert item.environment["STORAGE_BUCKET"]
 
 
+def _methods(method: str) -> tuple[str, ...]:
+    """Return what `ANY` is on one machine."""
+    return METHODS if method == "ANY" else (method,)
+
+
 def test_every_route_is_there(catalog: Catalog, template: dict[str, Any]) -> None:
     # Given
     expected = {
-        (event["Properties"]["Method"].upper(), event["Properties"]["Path"], operation)
+        (method, event["Properties"]["Path"], operation)
         for operation, item in _functions(template).items()
         for event in item.get("Events", {}).values()
         if event["Type"] == "Api"
+        for method in _methods(event["Properties"]["Method"].upper())
     }
     # When
     assert catalog.rest_api is not None
@@ -109,9 +117,9 @@ def test_the_stage_has_its_limits_types_and_answers(
 
 
 def test_queues_and_schedules_are_there(catalog: Catalog) -> None:
-    # Given the template's one mapping, and its schedules
+    # Given the template's mappings and schedules
     # When
-    (queue,) = catalog.queues
+    mirror, queue = sorted(catalog.queues, key=lambda mapping: mapping.queue)
     schedules = {schedule.function: schedule for schedule in catalog.schedules}
     # Then
     assert queue == QueueMapping(
@@ -123,11 +131,20 @@ def test_queues_and_schedules_are_there(catalog: Catalog) -> None:
         batch_size=100,
         window=1.0,
     )
+    assert (mirror.queue, mirror.function) == (
+        "nexus.mirror_service",
+        f"{STACK}-nexus-mirror_service",
+    )
     assert {
         name.removeprefix(f"{STACK}-"): item.expression for name, item in schedules.items()
     } == {
+        "lake-warm_cache": "rate(1 minute)",
         "nexus-expire_audit": "rate(1 day)",
+        "nexus-repair_cache": "rate(1 minute)",
+        "nexus-sweep_requests": "rate(1 minute)",
         "nexus-rotate_authority": "rate(1 day)",
+        "nexus-probe_targets": "rate(1 minute)",
+        "nexus-register_services": "rate(1 minute)",
         "nexus-rotate_keys": "rate(1 day)",
         "stream-relay_outbox": "rate(1 minute)",
     }

@@ -78,6 +78,17 @@ def test_schedules_are_created_off_and_remember_what_they_were(
     assert schedule["Metadata"][DECLARED_STATE] == state
 
 
+def test_any_method_is_every_method_by_name(tmp_path: Path) -> None:
+    # Given
+    event = "Any: { Type: Api, Properties: { Method: any, Path: '/a/{path+}' } }"
+    # When
+    api = _one(_translate(tmp_path, FUNCTION % event).template, "AWS::ApiGateway::RestApi")
+    # Then
+    methods = api["Properties"]["Body"]["paths"]["/a/{path+}"]
+    assert set(methods) == {"delete", "get", "head", "options", "patch", "post", "put"}
+    assert len({str(method) for method in methods.values()}) == 1
+
+
 def test_a_nested_sam_template_is_translated_too(tmp_path: Path) -> None:
     # Given
     body = "  Child: { Type: AWS::Serverless::Application, Properties: { Location: child.yaml } }\n"

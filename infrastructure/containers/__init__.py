@@ -1,0 +1,1 @@
+"""Services that run in containers beside the functions."""

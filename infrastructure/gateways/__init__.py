@@ -1,0 +1,1 @@
+"""The table of routes as configuration of other gateways: NGINX and Kong."""

@@ -1,0 +1,1 @@
+"""Generated from `events/protos` by `make contracts`; not edited by hand."""
