@@ -43,6 +43,7 @@ token: ## Print a bearer token for the demo user (USER=admin SCOPES="read write 
 test: ## Run all tests against throw-away services (ARGS="-k lake": only some)
 	@$(BOOTSTRAP) --group dev --tools sam
 	@$(RUN) -m infrastructure.local install
+	@$(RUN) -m infrastructure.local.javascript
 	@$(RUN) -m pytest $(ARGS)
 
 check: ## Look at style, types, templates and generated documents; change nothing

@@ -142,6 +142,21 @@ CREATE FUNCTION platform.sees(tenant text) RETURNS boolean
 
 COMMENT ON FUNCTION platform.sees(tenant text) IS 'Whether the transaction''s caller may see rows of a tenant; only the platform''s own lookups are ''*''.';
 
+CREATE TABLE lake.dataset_versions (
+    tenant text DEFAULT platform.current_tenant() NOT NULL,
+    dataset_id uuid NOT NULL,
+    version integer NOT NULL,
+    definition jsonb NOT NULL,
+    changes jsonb DEFAULT '[]'::jsonb NOT NULL,
+    changed_by text DEFAULT platform.current_principal() NOT NULL,
+    changed_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT dataset_versions_version_check CHECK ((version > 0))
+);
+
+ALTER TABLE ONLY lake.dataset_versions FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE lake.dataset_versions IS 'Every version of each dataset''s definition, and the changes that led to it.';
+
 CREATE TABLE lake.datasets (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     tenant text DEFAULT platform.current_tenant() NOT NULL,
@@ -154,10 +169,20 @@ CREATE TABLE lake.datasets (
     owner text DEFAULT platform.current_principal() NOT NULL,
     created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     updated_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    unique_keys jsonb DEFAULT '[]'::jsonb NOT NULL,
+    indexes jsonb DEFAULT '[]'::jsonb NOT NULL,
+    links jsonb DEFAULT '[]'::jsonb NOT NULL,
+    event_time text,
+    compatibility text DEFAULT 'backward'::text NOT NULL,
+    CONSTRAINT datasets_compatibility_check CHECK ((compatibility = ANY (ARRAY['none'::text, 'backward'::text, 'forward'::text, 'full'::text]))),
     CONSTRAINT datasets_name_check CHECK ((name ~ '^[a-z][a-z0-9_]{0,62}$'::text))
 );
 
 ALTER TABLE ONLY lake.datasets FORCE ROW LEVEL SECURITY;
+
+COMMENT ON COLUMN lake.datasets.links IS 'References to other datasets of the tenant; each is a foreign key of the same name on the table.';
+
+COMMENT ON COLUMN lake.datasets.event_time IS 'The column whose months are the partitions of the table; null for a table that has none.';
 
 CREATE TABLE nexus.api_keys (
     id text NOT NULL,
@@ -574,6 +599,9 @@ ALTER TABLE ONLY user_data.linked_accounts FORCE ROW LEVEL SECURITY;
 
 COMMENT ON TABLE user_data.linked_accounts IS 'Accounts at other providers: an issuer never gives a subject to another person, an e-mail address may move.';
 
+ALTER TABLE ONLY lake.dataset_versions
+    ADD CONSTRAINT dataset_versions_pkey PRIMARY KEY (dataset_id, version);
+
 ALTER TABLE ONLY lake.datasets
     ADD CONSTRAINT datasets_pkey PRIMARY KEY (id);
 
@@ -724,6 +752,9 @@ CREATE TRIGGER keep_365_days BEFORE DELETE ON nexus.audit FOR EACH ROW EXECUTE F
 
 CREATE TRIGGER no_truncation BEFORE TRUNCATE ON nexus.audit FOR EACH STATEMENT EXECUTE FUNCTION nexus.refuse_early_audit_removal();
 
+ALTER TABLE ONLY lake.dataset_versions
+    ADD CONSTRAINT dataset_versions_dataset_id_fkey FOREIGN KEY (dataset_id) REFERENCES lake.datasets(id) ON DELETE CASCADE;
+
 ALTER TABLE ONLY nexus.api_keys
     ADD CONSTRAINT api_keys_replaced_by_fkey FOREIGN KEY (replaced_by) REFERENCES nexus.api_keys(id);
 
@@ -766,7 +797,11 @@ ALTER TABLE ONLY nexus.workloads
 ALTER TABLE ONLY user_data.linked_accounts
     ADD CONSTRAINT linked_accounts_user_id_fkey FOREIGN KEY (user_id) REFERENCES nexus.users(id) ON DELETE CASCADE;
 
+ALTER TABLE lake.dataset_versions ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE lake.datasets ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY tenant_isolation ON lake.dataset_versions USING ((tenant = platform.current_tenant())) WITH CHECK ((tenant = platform.current_tenant()));
 
 CREATE POLICY tenant_isolation ON lake.datasets USING ((tenant = platform.current_tenant())) WITH CHECK ((tenant = platform.current_tenant()));
 

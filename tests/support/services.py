@@ -45,7 +45,7 @@ BEGIN
           AND tablename <> 'datapunk_migrations'
     LOOP
         IF found.place IN ('lake_data', 'public') THEN
-            EXECUTE 'DROP TABLE ' || found.name || ' CASCADE';
+            EXECUTE 'DROP TABLE IF EXISTS ' || found.name || ' CASCADE';
         ELSE
             EXECUTE 'TRUNCATE ' || found.name || ' RESTART IDENTITY CASCADE';
         END IF;

@@ -29,7 +29,7 @@ default message; `action` says what the caller can do.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
@@ -238,6 +238,21 @@ class DeadlineExceededError(DatapunkError):
     code = "deadline_exceeded"
     retryable = True
     action = "Ask for less at once: a smaller page, a narrower filter, a smaller body."
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorShape:
+    """How a foreign protocol writes errors, as JSON.
+
+    `own` are errors in the protocol's own words, which are raised besides those of the tree; `document` makes
+    status and members of either. `schema` is their name in the API's document, `statuses` are all that there
+    are, with what they mean.
+    """
+
+    schema: str
+    own: type[Exception]
+    document: Callable[[Exception], tuple[int, Mapping[str, Any]]]
+    statuses: Mapping[int, str]
 
 
 def error_classes() -> list[type[DatapunkError]]:

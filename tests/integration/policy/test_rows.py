@@ -62,6 +62,8 @@ class Row:
 STATEMENTS = {
     "lake.datasets": "(tenant, name, columns, table_name, owner)"
     " VALUES (%(tenant)s, %(mark)s, '[]', %(mark)s, 'x')",
+    "lake.dataset_versions": "(tenant, dataset_id, version, definition, changed_by)"
+    " VALUES (%(tenant)s, gen_random_uuid(), 1, '{}', %(mark)s)",
     "stream.events": "(tenant, id, source, type, time)"
     " VALUES (%(tenant)s, %(mark)s, '/policy', 'tried', now())",
     "nexus.tenants": "(id, name) VALUES (%(tenant)s, %(mark)s)"
@@ -116,6 +118,7 @@ def _statement(row: Row, mark: str) -> tuple[str, dict[str, Any]]:
 
 FOUND_BY = {
     "lake.datasets": "name",
+    "lake.dataset_versions": "changed_by",
     "stream.events": "id",
     "nexus.tenants": "name",
     "nexus.users": "email",

@@ -6,7 +6,7 @@ from psycopg import sql
 from pydantic import BaseModel
 
 from datapunk.database import Transaction
-from datapunk.database.failures import copy_position
+from datapunk.database.failures import copy_position, violated_reference
 from datapunk.errors import (
     ConflictError,
     FieldError,
@@ -22,6 +22,9 @@ from datapunk.lake.parsing import Parsed
 from datapunk.outbox import emit
 
 RECORDS_INSERTED = "lake.records.inserted"
+RECORDS_UPSERTED = "lake.records.upserted"
+RECORDS_UPDATED = "lake.records.updated"
+RECORDS_DELETED = "lake.records.deleted"
 SOURCE = "/v1/lake/datasets"
 
 
@@ -53,17 +56,22 @@ def insert_records(tx: Transaction, dataset: Dataset, parsed: Parsed, *, most: i
     inserted = _copy(tx, dataset, parsed, most)
     if not inserted:
         return Receipt(dataset=dataset.name, inserted=0, event_id=None)
-    event = emit(
+    event = tell(tx, dataset, RECORDS_INSERTED, inserted)
+    return Receipt(dataset=dataset.name, inserted=inserted, event_id=event.id)
+
+
+def tell(tx: Transaction, dataset: Dataset, kind: str, count: int) -> CloudEvent:
+    """Emit the event that `count` rows of a dataset were changed in a way, and return it."""
+    return emit(
         tx,
         CloudEvent(
             source=SOURCE,
-            type=RECORDS_INSERTED,
+            type=kind,
             subject=dataset.name,
             datacontenttype="application/json",
-            data={"dataset": dataset.name, "count": inserted, "version": dataset.version},
+            data={"dataset": dataset.name, "count": count, "version": dataset.version},
         ),
     )
-    return Receipt(dataset=dataset.name, inserted=inserted, event_id=event.id)
 
 
 def _copy(tx: Transaction, dataset: Dataset, parsed: Parsed, most: int) -> int:
@@ -80,12 +88,27 @@ def _copy(tx: Transaction, dataset: Dataset, parsed: Parsed, most: int) -> int:
                     copy.write(chunk.text)
             written = tx.copied
     except (InvalidInputError, ConflictError) as error:
-        raise _located(error) from error
+        raise _unreferenced(error, dataset) or _located(error) from error
     if written != rows:
         raise InvalidInputError(
             "The database read another number of rows than the body has: nothing was stored."
         )
     return rows
+
+
+def _unreferenced(
+    error: InvalidInputError | ConflictError, dataset: Dataset
+) -> InvalidInputError | None:
+    """Return the error that names the reference which led nowhere, None where none did."""
+    name = violated_reference(error)
+    link = next((link for link in dataset.references if link.name == name), None)
+    if name is None or link is None:
+        return None
+    message = f"a value names no row of {link.dataset}"
+    return InvalidInputError(
+        f"Not valid: {', '.join(link.columns)}: {message}.",
+        errors=[FieldError(column, message, "reference") for column in link.columns],
+    )
 
 
 def _located(error: InvalidInputError | ConflictError) -> InvalidInputError | ConflictError:
