@@ -14,11 +14,11 @@ import pytest
 from aws_lambda_powertools.utilities.feature_flags import SchemaValidator
 from datapunk.flags import catalogue
 from datapunk.flags.catalogue import FLAGS, Flag
-from samtranslator.yaml_helper import yaml_parse
 
 from infrastructure.documents.flags import build_schema
 from tests.support.rules import OFF, ON, boolean, other, rule
 from tests.support.samples import FUNCTIONS, PROJECT, handler_file, operations
+from tests.support.templates import template
 
 LAYER = PROJECT / "layers" / "common"
 POLICY = {"Fn::If": ["HostsFlags", {"Ref": "FlagReadPolicy"}, {"Ref": "AWS::NoValue"}]}
@@ -74,9 +74,8 @@ def test_some_operation_asks_and_most_do_not() -> None:
 def test_who_asks_for_a_flag_may_read_the_rules_and_nobody_else(operation: str) -> None:
     # Given
     prefix = "".join(word.capitalize() for word in operation.replace(".", "_").split("_"))
-    template = yaml_parse((PROJECT / "template.yaml").read_text())
     # When
-    policies = template["Resources"][f"{prefix}Role"]["Properties"]["ManagedPolicyArns"]
+    policies = template()["Resources"][f"{prefix}Role"]["Properties"]["ManagedPolicyArns"]
     # Then
     assert (POLICY in policies) is _asks(operation)
 
@@ -120,10 +119,10 @@ def test_a_flag_says_whose_it_is_and_what_it_does(flag: Flag[Any]) -> None:
 
 def test_appconfig_validates_rules_by_the_catalogue() -> None:
     # Given
-    template = yaml_parse((PROJECT / "infrastructure" / "flags.yaml").read_text())["Resources"]
+    resources = template("infrastructure/flags.yaml")["Resources"]
     # When
-    (validator,) = template["Profile"]["Properties"]["Validators"]
-    first = json.loads(template["FirstVersion"]["Properties"]["Content"])
+    (validator,) = resources["Profile"]["Properties"]["Validators"]
+    first = json.loads(resources["FirstVersion"]["Properties"]["Content"])
     # Then the text of infrastructure/flags.schema.json is in the template
     assert json.loads(validator["Content"]) == json.loads(build_schema())
     assert first == {}

@@ -9,12 +9,12 @@ from typing import Any
 import jsonschema
 import pytest
 from datapunk.health import STARTUP, Check
-from samtranslator.yaml_helper import yaml_parse
 
 from infrastructure.documents.health import SCHEMA_FILE
 from tests.support.invoking import Invoker
-from tests.support.samples import PROJECT, operations
+from tests.support.samples import operations
 from tests.support.services import Broker
+from tests.support.templates import template
 
 MODULES = sorted({operation.partition(".")[0] for operation in operations()})
 PROBES = ("live", "ready", "startup")
@@ -27,10 +27,8 @@ def _checks(module: str) -> dict[str, Check]:
 
 @pytest.mark.parametrize("module", MODULES)
 def test_a_module_has_its_probes_open_to_anybody(module: str) -> None:
-    # Given
-    template = yaml_parse((PROJECT / "template.yaml").read_text())
-    # When
-    function = template["Resources"][f"{module.capitalize()}CheckHealthFunction"]["Properties"]
+    # Given / When
+    function = template()["Resources"][f"{module.capitalize()}CheckHealthFunction"]["Properties"]
     (event,) = function["Events"].values()
     # Then
     assert event["Properties"]["Path"] == f"/v1/{module}/health/{{probe}}"

@@ -9,10 +9,10 @@ import pytest
 from datapunk.identity import Caller
 from datapunk.nexus.roles import Role, scopes_of
 from datapunk.policy import decide
-from samtranslator.yaml_helper import yaml_parse
 
 from infrastructure.policies.sources import DATA
-from tests.support.samples import EVENTS, PROJECT
+from tests.support.samples import EVENTS
+from tests.support.templates import template
 
 ACCESS: dict[str, Any] = json.loads(DATA.read_text())["access"]
 NOT_AN_OPERATION = {
@@ -21,13 +21,12 @@ NOT_AN_OPERATION = {
     *("route.admin", "route.identity", "route.read", "route.write"),
 }
 """Actions that are decided behind an operation's door, or on delivery."""
-TEMPLATE: dict[str, Any] = yaml_parse((PROJECT / "template.yaml").read_text())
 
 
 def _routes() -> dict[str, list[dict[str, Any]]]:
     """Return the properties of every route of the API, by operation."""
     found: dict[str, list[dict[str, Any]]] = {}
-    for resource in TEMPLATE["Resources"].values():
+    for resource in template()["Resources"].values():
         if resource["Type"] != "AWS::Serverless::Function":
             continue
         handler = resource["Properties"]["Handler"]
@@ -58,7 +57,7 @@ def test_the_gateway_is_open_exactly_where_the_policy_is(operation: str) -> None
 
 def test_what_is_not_said_otherwise_is_closed() -> None:
     # Given / When
-    auth = TEMPLATE["Resources"]["Api"]["Properties"]["Auth"]
+    auth = template()["Resources"]["Api"]["Properties"]["Auth"]
     # Then
     platform = auth["Authorizers"][auth["DefaultAuthorizer"]]
     assert platform["FunctionArn"] == {"Fn::GetAtt": ["NexusAuthorizeFunction", "Arn"]}

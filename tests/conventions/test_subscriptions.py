@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from datapunk.stream.subscriptions import SUBSCRIPTIONS
-from samtranslator.yaml_helper import yaml_parse
 
-from tests.support.samples import PROJECT, operations
+from tests.support.samples import operations
+from tests.support.templates import template
 
 
 def _mapped() -> dict[str, str]:
     """Return queue and handler of each mapping."""
-    resources = yaml_parse((PROJECT / "template.yaml").read_text())["Resources"]
+    resources = template()["Resources"]
     return {
         queue: resource["Properties"]["Handler"].removesuffix(".handler")
         for resource in resources.values()

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 from datapunk.trust_store import KEY
-from samtranslator.yaml_helper import yaml_parse
+
+from tests.support.templates import template
 
 PROJECT = Path(__file__).resolve().parents[2]
-TEMPLATE = PROJECT / "template.yaml"
 
 REST_SECONDS = 29
 """API Gateway ends a request after 29 s: a function that may run longer answers nobody."""
@@ -60,22 +60,17 @@ ENVIRONMENT = {
 }
 
 
-def _template() -> dict[str, Any]:
-    parsed: dict[str, Any] = yaml_parse(TEMPLATE.read_text(encoding="utf-8"))
-    return parsed
-
-
 def _resources() -> dict[str, dict[str, Any]]:
-    resources: dict[str, dict[str, Any]] = _template()["Resources"]
+    resources: dict[str, dict[str, Any]] = template()["Resources"]
     return resources
 
 
 def _functions() -> list[tuple[str, dict[str, Any]]]:
     """Logical id and properties, the shared ones included."""
-    template = _template()
+    shared = template()["Globals"]["Function"]
     return [
-        (name, {**template["Globals"]["Function"], **resource["Properties"]})
-        for name, resource in template["Resources"].items()
+        (name, {**shared, **resource["Properties"]})
+        for name, resource in template()["Resources"].items()
         if resource["Type"] == "AWS::Serverless::Function"
     ]
 
@@ -197,7 +192,7 @@ def test_a_role_serves_one_function_with_named_actions(
 
 def test_functions_share_one_environment() -> None:
     # Given
-    shared = _template()["Globals"]["Function"]["Environment"]["Variables"]
+    shared = template()["Globals"]["Function"]["Environment"]["Variables"]
     # When / Then
     assert set(shared) == ENVIRONMENT
     for name, resource in _resources().items():
@@ -256,7 +251,7 @@ def test_the_api_validates_traces_logs_and_answers_in_one_shape() -> None:
 
 def test_secrets_are_parameters_that_do_not_echo() -> None:
     # Given
-    parameters = _template()["Parameters"]
+    parameters = template()["Parameters"]
     # When / Then
     for name in ("DatabaseUrl", "RedisUrl", "AmqpUrl"):
         assert parameters[name]["NoEcho"] is True, name
@@ -286,7 +281,7 @@ def test_the_managed_data_plane_stands_or_falls_with_its_url() -> None:
 
 def test_the_domain_of_mutual_tls_trusts_what_the_rotation_writes() -> None:
     # Given
-    resources, outputs = _resources(), _template()["Outputs"]
+    resources, outputs = _resources(), template()["Outputs"]
     domain, mapping = resources["MutualTlsDomain"], resources["MutualTlsMapping"]
     # When
     trusted = domain["Properties"]["MutualTlsAuthentication"]

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from samtranslator.yaml_helper import yaml_parse
+
+from tests.support.templates import template
 
 PROJECT = Path(__file__).resolve().parents[2]
 NESTED = sorted((PROJECT / "infrastructure").glob("*.yaml"))
@@ -21,9 +22,7 @@ LIMITS = 200
 
 
 def _template(name: str) -> dict[str, Any]:
-    path = PROJECT / "infrastructure" / f"{name}.yaml"
-    parsed: dict[str, Any] = yaml_parse(path.read_text(encoding="utf-8"))
-    return parsed
+    return template(f"infrastructure/{name}.yaml")
 
 
 def _properties(name: str, kind: str) -> dict[str, Any]:
@@ -38,7 +37,7 @@ def _properties(name: str, kind: str) -> dict[str, Any]:
 
 def test_every_nested_template_is_used_and_the_other_way_round() -> None:
     # Given
-    root = yaml_parse((PROJECT / "template.yaml").read_text(encoding="utf-8"))
+    root = template()
     # When
     used = {
         resource["Properties"]["TemplateURL"]
@@ -52,19 +51,19 @@ def test_every_nested_template_is_used_and_the_other_way_round() -> None:
 @pytest.mark.parametrize("path", NESTED, ids=lambda path: path.stem)
 def test_a_nested_template_explains_itself(path: Path) -> None:
     # Given
-    template = yaml_parse(path.read_text(encoding="utf-8"))
+    nested = _template(path.stem)
     # When / Then
-    assert template["Description"].startswith("Datapunk")
-    assert len(template["Outputs"]) < LIMITS
-    for name, item in {**template.get("Parameters", {}), **template["Outputs"]}.items():
+    assert nested["Description"].startswith("Datapunk")
+    assert len(nested["Outputs"]) < LIMITS
+    for name, item in {**nested.get("Parameters", {}), **nested["Outputs"]}.items():
         assert item["Description"], name
 
 
 @pytest.mark.parametrize("path", NESTED, ids=lambda path: path.stem)
 def test_what_keeps_data_outlives_the_stack(path: Path) -> None:
     # Given
-    template = yaml_parse(path.read_text(encoding="utf-8"))
-    for name, resource in template["Resources"].items():
+    nested = _template(path.stem)
+    for name, resource in nested["Resources"].items():
         # When
         policy = KEEPS_DATA.get(resource["Type"])
         # Then

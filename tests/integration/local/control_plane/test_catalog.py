@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from samtranslator.yaml_helper import yaml_parse
 
 from infrastructure.gateways.routes import METHODS
 from infrastructure.local.catalog import Authorizer, Catalog, QueueMapping, StorageNotification
 from infrastructure.local.paths import PROJECT
+from tests.support import templates
 
 from .conftest import STACK, Plane
 
@@ -19,8 +19,7 @@ EVERY_KIND = Path(__file__).parent / "project"
 
 @pytest.fixture(scope="module")
 def template() -> dict[str, Any]:
-    parsed: dict[str, Any] = yaml_parse((PROJECT / "template.yaml").read_text(encoding="utf-8"))
-    return parsed
+    return templates.template()
 
 
 @pytest.fixture(scope="module")
