@@ -44,7 +44,9 @@ CALLS = {operation for operation in HTTP if operation.endswith(".serve_rpc")}
 NEED_DATABASE = [
     o
     for o in HTTP
-    if o.startswith(("lake.", "stream.list")) and "health" not in o and o not in CALLS
+    if o.startswith(("lake.", "stream.list"))
+    and "health" not in o
+    and o not in {*CALLS, "lake.infer_dataset"}
 ]
 CODES = {cls.code: cls.status for cls in error_classes()}
 MEMBERS = {"type", "title", "status", "detail", "instance", "code", "action", "trace_id", "errors"}
