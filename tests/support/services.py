@@ -37,6 +37,7 @@ SET session_replication_role = replica;
 DO $$
 DECLARE
     found record;
+    filled boolean;
 BEGIN
     FOR found IN
         SELECT schemaname AS place, format('%I.%I', schemaname, tablename) AS name
@@ -47,14 +48,23 @@ BEGIN
         IF found.place IN ('lake_data', 'public') THEN
             EXECUTE 'DROP TABLE IF EXISTS ' || found.name || ' CASCADE';
         ELSE
-            EXECUTE 'TRUNCATE ' || found.name || ' RESTART IDENTITY CASCADE';
+            EXECUTE 'SELECT EXISTS (SELECT FROM ' || found.name || ')' INTO filled;
+            IF filled THEN
+                EXECUTE 'DELETE FROM ' || found.name;
+            END IF;
         END IF;
     END LOOP;
 END
 $$;
+SELECT setval(format('%I.%I', schemaname, sequencename)::regclass, start_value, false)
+FROM pg_sequences
+WHERE last_value IS NOT NULL;
 INSERT INTO nexus.tenants (id, name) VALUES ('public', 'Public')
 """
-"""Leaves schema and rows as the migrations made them, a tenth of the time that a new database takes."""
+"""Leaves schema and rows as the migrations made them, in a small part of the time that a new database takes.
+
+Few tables have rows after a test: to empty those alone takes a tenth of the time that truncating all does.
+"""
 OWNER = "datapunk"
 Found = TypeVar("Found")
 
