@@ -11,6 +11,7 @@ from datapunk.errors import ConflictError, FieldError, InvalidInputError
 from datapunk.events import CloudEvent
 from datapunk.lake.datasets import OWNER_ROLE, Dataset
 from datapunk.lake.parsing import Parsed
+from datapunk.lake.privacy.protecting import protected_parts
 from datapunk.outbox import emit
 
 RECORDS_INSERTED = "lake.records.inserted"
@@ -56,6 +57,14 @@ def tell(tx: Transaction, dataset: Dataset, kind: str, count: int) -> CloudEvent
 
 
 def _copy(tx: Transaction, dataset: Dataset, parsed: Parsed) -> int:
+    rows = 0
+    for part in protected_parts(tx, dataset, parsed):
+        rows += _copy_part(tx, dataset, part, rows)
+    return rows
+
+
+def _copy_part(tx: Transaction, dataset: Dataset, parsed: Parsed, before: int) -> int:
+    """Copy rows, which come behind those of `before`."""
     names = sql.SQL(", ").join(sql.Identifier(column.name) for column in parsed.columns)
     statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(dataset.table, names)
     rows = 0
@@ -67,7 +76,7 @@ def _copy(tx: Transaction, dataset: Dataset, parsed: Parsed) -> int:
                     rows += chunk.count
             written = tx.copied
     except (InvalidInputError, ConflictError) as error:
-        raise _unreferenced(error, dataset) or _located(error) from error
+        raise _unreferenced(error, dataset) or _located(error, before) from error
     if written != rows:
         raise InvalidInputError(
             "The database read another number of rows than the body has: nothing was stored."
@@ -90,12 +99,14 @@ def _unreferenced(
     )
 
 
-def _located(error: InvalidInputError | ConflictError) -> InvalidInputError | ConflictError:
+def _located(
+    error: InvalidInputError | ConflictError, before: int
+) -> InvalidInputError | ConflictError:
     """Name row and column where the database stopped; other errors stay as they are."""
     position = copy_position(error.__cause__)
     if position is None:
         return error
-    line, column = position
+    line, column = before + position[0], position[1]
     field = f"records.{line - 1}" + (f".{column}" if column else "")
     message = error.errors[0].message if error.errors else "is refused"
     code = error.errors[0].code if error.errors else error.code
