@@ -115,10 +115,19 @@ def test_a_masked_column_is_no_way_to_its_values(invoke: Invoker, query: dict[st
 def test_masks_change_as_a_version(invoke: Invoker) -> None:
     # When
     change = {"op": "set_masking", "column": "card", "masking": None}
-    changed = invoke(
-        "lake.change_dataset", path={"dataset": "accounts"}, body={"changes": [change]}
+    refused, changed = (
+        invoke(
+            "lake.change_dataset",
+            path={"dataset": "accounts"},
+            body={"changes": [change]},
+            tenant="public",
+            roles=role,
+            scopes="read write",
+        )
+        for role in ("editor", "admin editor")
     )
     # Then
+    assert refused.status == 403, "whoever is shown a mask cannot lift it"
     assert changed.status == 200, changed.body
     shown = _rows(invoke, "viewer")[0]
     assert shown["card"] == CARD

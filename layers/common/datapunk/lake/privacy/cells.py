@@ -11,7 +11,7 @@ import hashlib
 import hmac
 import os
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
@@ -63,6 +63,11 @@ class DataKey:
     secret: bytes
 
     @cached_property
+    def header(self) -> bytes:
+        """How cells begin that it encrypts."""
+        return _HEADER.pack(VERSION, self.id)
+
+    @cached_property
     def cipher(self) -> AESGCM:
         """The cipher with this key."""
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -70,11 +75,15 @@ class DataKey:
         return AESGCM(self.secret)
 
 
-def seal(key: DataKey, plain: bytes, bound: bytes) -> bytes:
-    """Return a cell. Its nonce is random, so one key may encrypt 2^32 values."""
-    header = _HEADER.pack(VERSION, key.id)
-    nonce = os.urandom(_NONCE)
-    return header + nonce + key.cipher.encrypt(nonce, plain, header + bound)
+def seal(key: DataKey, plain: bytes, bound: bytes, nonce: bytes) -> bytes:
+    """Return a cell. Nonces are random (`nonces`), so that one key may encrypt 2^32 values."""
+    return key.header + nonce + key.cipher.encrypt(nonce, plain, key.header + bound)
+
+
+def nonces(count: int) -> Iterator[bytes]:
+    """Return random nonces, all of one call to the system."""
+    content = os.urandom(_NONCE * count)
+    return (content[place : place + _NONCE] for place in range(0, len(content), _NONCE))
 
 
 def key_of(cell: bytes) -> int:

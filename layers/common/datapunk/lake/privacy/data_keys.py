@@ -40,6 +40,7 @@ class DataKeys:
         self.tenant = tenant or tx.caller.tenant
         self._own: list[dict[str, Any]] | None = None
         self._derived: dict[tuple[int, str], bytes] = {}
+        self._persons: dict[str, DataKey] = {}
 
     # -- writing -----------------------------------------------------------------------------------
 
@@ -53,15 +54,17 @@ class DataKeys:
 
         They are held until the end of the transaction: nobody erases a person meanwhile.
         """
-        digests = {self.digest(subject): subject for subject in subjects}
-        parameters = {"subjects": list(digests), "age": ROTATION_SECONDS}
-        found: dict[str, DataKey] = {}
-        for row in self._all("of_persons", parameters):
-            found[digests[row["subject"]]] = DataKey(row["id"], self._unwrap_person(row))
-        missing = {digest: name for digest, name in digests.items() if name not in found}
-        if missing:
-            found |= self._make_persons(missing)
-        return found
+        unknown = [subject for subject in subjects if subject not in self._persons]
+        if unknown:
+            digests = {self.digest(subject): subject for subject in unknown}
+            parameters = {"subjects": list(digests), "age": ROTATION_SECONDS}
+            for row in self._all("of_persons", parameters):
+                secret = self._unwrap_person(row)
+                self._persons[digests[row["subject"]]] = DataKey(row["id"], secret)
+            missing = {item: name for item, name in digests.items() if name not in self._persons}
+            if missing:
+                self._persons |= self._make_persons(missing)
+        return self._persons
 
     def _make_persons(self, missing: dict[bytes, str]) -> dict[str, DataKey]:
         newest = self.newest()

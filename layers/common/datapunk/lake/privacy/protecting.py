@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from datapunk.database import Transaction
@@ -22,6 +23,7 @@ from datapunk.lake.privacy.cells import (
     blind_column,
     bound_to,
     canonical,
+    nonces,
     seal,
     searchable,
 )
@@ -90,17 +92,16 @@ class Sealing:
             if not column.encrypted or column.name not in given:
                 continue
             values = given[column.name]
+            text = partial(canonical, column, scale=True)
             sealed[column.name] = [
                 None
                 if value is None
                 else _bytea(
-                    seal(
-                        data_key,
-                        canonical(column, value, scale=True).encode(),
-                        bound_to(dataset, column, key),
-                    )
+                    seal(data_key, text(value).encode(), bound_to(dataset, column, key), nonce)
                 )
-                for value, key, data_key in zip(values, keys, data_keys, strict=True)
+                for value, key, data_key, nonce in zip(
+                    values, keys, data_keys, nonces(count), strict=True
+                )
             ]
             if column.name in self._searchable:
                 sealed[blind_column(column).name] = self._blinds(column, values)
