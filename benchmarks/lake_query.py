@@ -33,6 +33,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "layers" / "common"
 from datapunk.database import transaction
 from datapunk.identity import Caller
 from datapunk.lake.datasets import find_dataset
+from datapunk.lake.privacy.disclosure import Disclosure
 from datapunk.lake.rest.documents import document_columns
 from datapunk.lake.rest.requests import read_request
 from datapunk.lake.rest.resolving import resolve
@@ -115,8 +116,8 @@ def compiled(name: str, question: str) -> tuple[sql.Composed, dict[str, Any]]:
     with transaction(Caller("user:benchmark", TENANT)) as tx:
         request = read_request(parse_qs(question), {})
         select = resolve(tx, find_dataset(tx, name), request, MOST)
-    made = Statement()
-    rows = made.select(select)
+        made = Statement(Disclosure(tx))
+        rows = made.select(select)
     columns = document_columns(select, request.form)
     return sql.SQL("SELECT {} FROM ({}) AS rows").format(columns, rows), made.parameters
 

@@ -141,6 +141,7 @@ SCENES: dict[str, Callable[[UserAccount], Changes]] = {
     "lake.query_records": _after("lake.create_dataset", "lake.insert_records"),
     "lake.read_rest": _after("lake.create_dataset", "lake.insert_records"),
     "lake.write_rest": _after("lake.create_dataset"),
+    "lake.scan_dataset": _after("lake.create_dataset"),
     "nexus.authorize": _with_token,
     "nexus.begin_authorization": _signed_in,
     "nexus.complete_federated_sign_in": _back_from_provider,

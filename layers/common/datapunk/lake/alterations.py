@@ -16,6 +16,7 @@ from datapunk.lake.changes import Change, SetChecks
 from datapunk.lake.columns import SQL_TYPES, Column, ColumnType
 from datapunk.lake.datasets import Dataset
 from datapunk.lake.partitions import validate_rule
+from datapunk.lake.privacy.cells import blind_column
 from datapunk.lake.tables import (
     check_constraint,
     check_name,
@@ -41,9 +42,7 @@ def alter_table(tx: Transaction, change: Change, old: Dataset, new: Dataset) -> 
     Raises ConflictError for what the rows do not bear, ContentionError when the table is in use for long.
     """
     if isinstance(change, change_models.AddColumn):
-        column = change.column
-        _run(tx, new, sql.SQL("ADD COLUMN {}").format(column_definition(column)))
-        _add_rules(tx, new, column, valid=False)
+        _add(tx, new, change.column)
         return
     before = old.column(change.column)
     if before is None:  # pragma: no cover -- the change was applied in memory already
@@ -52,7 +51,7 @@ def alter_table(tx: Transaction, change: Change, old: Dataset, new: Dataset) -> 
     if isinstance(change, change_models.RenameColumn):
         _rename(tx, new, before, change.name)
     elif isinstance(change, change_models.DropColumn):
-        _run(tx, new, sql.SQL("DROP COLUMN {}").format(name))
+        _drop(tx, new, before)
     elif isinstance(change, change_models.MakeNullable):
         _run(tx, new, sql.SQL("ALTER COLUMN {} DROP NOT NULL").format(name))
     elif isinstance(change, change_models.SetDefault):
@@ -66,6 +65,22 @@ def alter_table(tx: Transaction, change: Change, old: Dataset, new: Dataset) -> 
 
 def _run(tx: Transaction, dataset: Dataset, action: sql.Composed) -> None:
     tx.execute(sql.SQL("ALTER TABLE {} {}").format(dataset.table, action))
+
+
+def _add(tx: Transaction, dataset: Dataset, column: Column) -> None:
+    _run(tx, dataset, sql.SQL("ADD COLUMN {}").format(column_definition(column)))
+    if column.searchable:
+        index = blind_column(column)
+        _run(tx, dataset, sql.SQL("ADD COLUMN {}").format(column_definition(index)))
+        statement = sql.SQL("CREATE INDEX ON {} ({})")
+        tx.execute(statement.format(dataset.table, sql.Identifier(index.name)))
+    _add_rules(tx, dataset, column, valid=False)
+
+
+def _drop(tx: Transaction, dataset: Dataset, column: Column) -> None:
+    columns = [column, *([blind_column(column)] if column.searchable else [])]
+    for item in columns:
+        _run(tx, dataset, sql.SQL("DROP COLUMN {}").format(sql.Identifier(item.name)))
 
 
 def _rename(tx: Transaction, dataset: Dataset, before: Column, name: str) -> None:

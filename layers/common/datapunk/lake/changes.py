@@ -12,6 +12,7 @@ from datapunk.lake.checks import Checks
 from datapunk.lake.columns import Column, ColumnType, Identifier, Sensitivity
 from datapunk.lake.datasets import Dataset
 from datapunk.lake.definition import Compatibility, Reference
+from datapunk.lake.privacy.declared import Masking
 
 WIDENINGS: dict[ColumnType, frozenset[ColumnType]] = {
     ColumnType.INTEGER: frozenset({ColumnType.NUMBER, ColumnType.DECIMAL, ColumnType.TEXT}),
@@ -83,6 +84,14 @@ class DescribeColumn(_Change):
     sensitivity: Sensitivity | None = None
 
 
+class SetMasking(_Change):
+    """Set what is shown of a column to whom, in place of what was; null takes it back."""
+
+    op: Literal["set_masking"]
+    column: Identifier
+    masking: Masking | None = None
+
+
 class DeprecateColumn(_Change):
     """Say that a column should not be used any more, and why; null takes it back."""
 
@@ -106,6 +115,7 @@ Change = Annotated[
     | SetDefault
     | SetChecks
     | DescribeColumn
+    | SetMasking
     | DeprecateColumn
     | DropColumn,
     Field(discriminator="op"),
@@ -184,6 +194,8 @@ class _Applying:
                 return {"checks": change.checks.model_dump() if change.checks else None}
             case DescribeColumn():
                 return change.model_dump(exclude={"op", "column"}, exclude_none=True)
+            case SetMasking():
+                return {"masking": change.masking.model_dump() if change.masking else None}
             case DeprecateColumn():
                 return {"deprecated": change.reason}
         raise AssertionError(change)  # pragma: no cover -- every change is named above
@@ -202,6 +214,8 @@ class _Applying:
         other = self.dataset.column(name)
         if other is not None and other.name != column.name:
             raise self._conflict(f"{name} is a name of the column {other.name}")
+        if column.encrypted and name in column.aliases:
+            raise self._conflict(f"{column.name} is encrypted and cannot take back the name {name}")
         aliases = [alias for alias in column.names if alias != name]
         changed = {"name": name, "aliases": aliases}
         return self._rebuilt(
@@ -211,6 +225,8 @@ class _Applying:
     def _widen(self, column: Column, kind: ColumnType) -> dict[str, Any]:
         if kind not in WIDENINGS.get(column.type, ()):
             raise self._invalid(f"{kind} does not hold every value of {column.type}", "type")
+        if column.encrypted:
+            raise self._conflict("is encrypted, and its values cannot be converted")
         if column.name == self.dataset.event_time:
             raise self._conflict("is the event time, by which the table is partitioned")
         if any(column.name in link.columns for link in self.dataset.references):
@@ -235,6 +251,7 @@ class _Applying:
         used: dict[str, Sequence[str | None]] = {
             "the key": self.dataset.key,
             "the event time": [self.dataset.event_time],
+            "each row as its subject": [self.dataset.subject],
             "what is unique": [name for names in self.dataset.unique for name in names],
             "an index": [name for names in self.dataset.indexes for name in names],
             "a reference": [name for link in self.dataset.references for name in link.columns],
@@ -261,7 +278,8 @@ class _Applying:
             if column.name != dropped
         ]
         document["key"] = [rename(name) for name in dataset.key]
-        document["event_time"] = rename(dataset.event_time) if dataset.event_time else None
+        for part in ("event_time", "subject"):
+            document[part] = rename(document[part]) if document[part] else None
         for part in ("unique", "indexes"):
             document[part] = [[rename(name) for name in names] for names in document[part]]
         document["references"] = [

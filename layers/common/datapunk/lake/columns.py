@@ -23,6 +23,7 @@ from pydantic import (
 from pydantic_core import to_json
 
 from datapunk.lake.checks import Checks, as_utc, checked_type
+from datapunk.lake.privacy.declared import Mask, Masking, Protection
 from datapunk.lake.ranges import range_of
 
 IDENTIFIER = r"^[a-z][a-z0-9_]{0,62}$"
@@ -98,7 +99,7 @@ Identifier = Annotated[
 
 
 class Sensitivity(StrEnum):
-    """How careful one must be with what a column holds; kept and shown, masking comes with the roles."""
+    """How careful one must be with what a column holds."""
 
     PUBLIC = "public"
     INTERNAL = "internal"
@@ -122,6 +123,17 @@ class Column(BaseModel):
     sensitivity: Sensitivity = Field(
         default=Sensitivity.INTERNAL, description="How careful one must be with the values."
     )
+    protection: Protection | None = Field(
+        default=None, description="How the values are stored; null stores them as they are."
+    )
+    searchable: bool = Field(
+        default=False,
+        strict=True,
+        description="Whether rows can be found by an encrypted value (`eq`, `in`).",
+    )
+    masking: Masking | None = Field(
+        default=None, description="What is shown to whom; null shows the values to all readers."
+    )
     deprecated: str | None = Field(
         default=None,
         min_length=1,
@@ -142,7 +154,21 @@ class Column(BaseModel):
             except ValidationError as error:
                 problem = error.errors()[0]["msg"]
                 raise ValueError(f"the default of {self.name} does not fit: {problem}") from None
+        self._require_protectable()
         return self
+
+    def _require_protectable(self) -> None:
+        if self.encrypted and self.default is not None:
+            raise ValueError(
+                f"{self.name} is encrypted and has no default, which would be stored in clear"
+            )
+        if self.searchable and not self.encrypted:
+            raise ValueError(f"{self.name} is searchable as it is: only encrypted columns say so")
+        if self.searchable and self.type is ColumnType.JSON:
+            raise ValueError(f"{self.name} is json, whose values are not found by equality")
+        if self.masking is not None and self.type is not ColumnType.TEXT:
+            for method in sorted(self.masking.methods - {Mask.CLEAR, Mask.FULL}):
+                raise ValueError(f"{self.name} is no text, so that {method} cannot mask it")
 
     @property
     def required(self) -> bool:
@@ -150,9 +176,19 @@ class Column(BaseModel):
         return not self.nullable and self.default is None
 
     @property
+    def encrypted(self) -> bool:
+        """Whether values are stored encrypted."""
+        return self.protection is Protection.ENCRYPTED
+
+    @property
     def names(self) -> tuple[str, ...]:
         """The column's name and those it had before."""
         return (self.name, *self.aliases)
+
+
+def stored_type(column: Column) -> LiteralString:
+    """Return PostgreSQL's type of the column in its table."""
+    return "bytea" if column.encrypted else SQL_TYPES[column.type]
 
 
 def stored_value(kind: ColumnType, value: Any) -> Any:

@@ -1,22 +1,22 @@
 -- name: insert_dataset
 INSERT INTO lake.datasets (
-    name, description, columns, key, unique_keys, indexes, links, event_time, compatibility, table_name, owner
+    name, description, columns, key, unique_keys, indexes, links, event_time, subject, compatibility, table_name, owner
 ) VALUES (
     %(name)s, %(description)s, %(columns)s, %(key)s, %(unique)s, %(indexes)s, %(references)s, %(event_time)s,
-    %(compatibility)s, %(table_name)s, %(owner)s
+    %(subject)s, %(compatibility)s, %(table_name)s, %(owner)s
 )
 RETURNING id, tenant, name, description, version, columns, key, unique_keys AS "unique", indexes,
-          links AS "references", event_time, compatibility, table_name, owner, created_at, updated_at
+          links AS "references", event_time, subject, compatibility, table_name, owner, created_at, updated_at
 
 -- name: find_dataset
 SELECT id, tenant, name, description, version, columns, key, unique_keys AS "unique", indexes,
-       links AS "references", event_time, compatibility, table_name, owner, created_at, updated_at
+       links AS "references", event_time, subject, compatibility, table_name, owner, created_at, updated_at
 FROM lake.datasets
 WHERE name = %(name)s
 
 -- name: list_datasets
 SELECT id, tenant, name, description, version, columns, key, unique_keys AS "unique", indexes,
-       links AS "references", event_time, compatibility, table_name, owner, created_at, updated_at
+       links AS "references", event_time, subject, compatibility, table_name, owner, created_at, updated_at
 FROM lake.datasets
 WHERE name > %(after)s
 ORDER BY name
@@ -24,7 +24,7 @@ LIMIT %(limit)s
 
 -- name: referencing
 SELECT id, tenant, name, description, version, columns, key, unique_keys AS "unique", indexes,
-       links AS "references", event_time, compatibility, table_name, owner, created_at, updated_at
+       links AS "references", event_time, subject, compatibility, table_name, owner, created_at, updated_at
 FROM lake.datasets
 WHERE links @> jsonb_build_array(jsonb_build_object('dataset', %(name)s::text))
 ORDER BY name
@@ -43,10 +43,10 @@ SELECT pg_advisory_xact_lock(hashtextextended('lake.dataset ' || %(tenant)s || '
 UPDATE lake.datasets
 SET description = %(description)s, version = %(version)s, columns = %(columns)s, key = %(key)s,
     unique_keys = %(unique)s, indexes = %(indexes)s, links = %(references)s, event_time = %(event_time)s,
-    compatibility = %(compatibility)s, updated_at = clock_timestamp()
+    subject = %(subject)s, compatibility = %(compatibility)s, updated_at = clock_timestamp()
 WHERE name = %(name)s
 RETURNING id, tenant, name, description, version, columns, key, unique_keys AS "unique", indexes,
-          links AS "references", event_time, compatibility, table_name, owner, created_at, updated_at
+          links AS "references", event_time, subject, compatibility, table_name, owner, created_at, updated_at
 
 -- name: delete_dataset
 DELETE FROM lake.datasets WHERE name = %(name)s
@@ -68,3 +68,6 @@ SELECT conname AS name
 FROM pg_constraint
 WHERE conrelid = format('lake_data.%%I', %(table)s::text)::regclass AND contype = 'c' AND NOT convalidated
 ORDER BY conname
+
+-- name: with_subject
+SELECT name FROM lake.datasets WHERE subject IS NOT NULL ORDER BY name

@@ -9,10 +9,11 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from datapunk.lake.columns import RESERVED, Column, ColumnType, Identifier
+from datapunk.lake.columns import RANGES, RESERVED, Column, ColumnType, Identifier
 
 Names = Annotated[tuple[Identifier, ...], Field(min_length=1, max_length=16)]
 _EVENT_TIMES = (ColumnType.DATE, ColumnType.TIMESTAMP)
+_SUBJECTS = (ColumnType.TEXT, ColumnType.UUID, ColumnType.INTEGER)
 _LONGEST = 63
 
 
@@ -81,6 +82,11 @@ class Declared(BaseModel):
         description="The date or timestamp by whose months the table is partitioned. "
         "The key and all that is unique must contain it.",
     )
+    subject: Identifier | None = Field(
+        default=None,
+        description="The column that names the person a row is about. What is encrypted in the row is "
+        "encrypted by a key of that person, so that it can be erased.",
+    )
     compatibility: Compatibility = Field(
         default=Compatibility.BACKWARD, description="Which changes are let through."
     )
@@ -124,7 +130,8 @@ class Declared(BaseModel):
         self._require_event_time(declared)
         if any(link.on_delete is OnDelete.SET_NULL for link in self.references):
             self._require_nullable(declared)
-        required = {*self.key, *([self.event_time] if self.event_time else [])}
+        require_protectable(self)
+        required = {*self.key, *(name for name in (self.event_time, self.subject) if name)}
         self.columns = [
             column.model_copy(update={"nullable": False}) if column.name in required else column
             for column in self.columns
@@ -133,6 +140,7 @@ class Declared(BaseModel):
 
     def _named(self) -> Iterable[tuple[str, Sequence[str]]]:
         yield "the key", self.key
+        yield "the subject", [self.subject] if self.subject else []
         yield from (("unique", names) for names in self.unique)
         yield from (("an index", names) for names in self.indexes)
         yield from ((f"the reference to {link.dataset}", link.columns) for link in self.references)
@@ -157,6 +165,33 @@ class Declared(BaseModel):
             for name in link.columns if link.on_delete is OnDelete.SET_NULL else ():
                 if not declared[name].nullable or name in self.key or name == self.event_time:
                     raise ValueError(f"{name} cannot be set to null, which set_null asks for")
+
+
+def require_protectable(declared: Declared) -> None:
+    """Raise ValueError where encrypted or masked columns are used for what their values are needed."""
+    encrypted = {column.name for column in declared.columns if column.encrypted}
+    masked = {column.name for column in declared.columns if column.masking is not None}
+    uses: list[tuple[str, Sequence[str], set[str]]] = [
+        ("the key", declared.key, encrypted | masked),
+        ("the subject", [declared.subject or ""], encrypted | masked),
+        ("event_time", [declared.event_time or ""], encrypted | masked),
+        *((f"the reference to {link.dataset}", link.columns, encrypted | masked)
+          for link in declared.references),
+        *(("unique", names, encrypted) for names in declared.unique),
+        *(("an index", names, encrypted) for names in declared.indexes),
+    ]  # fmt: skip
+    for what, names, unfit in uses:
+        for name in names:
+            if name in unfit:
+                how = "encrypted" if name in encrypted else "masked"
+                raise ValueError(f"{what} names {name}, which is {how}")
+    kinds = {column.name: column.type for column in declared.columns}
+    if encrypted and not declared.key:
+        raise ValueError("encrypted values are bound to their row: declare a key")
+    if encrypted and any(kinds[name] in RANGES for name in declared.key):
+        raise ValueError("encrypted values are bound to their row, whose key cannot have a range")
+    if declared.subject and kinds[declared.subject] not in _SUBJECTS:
+        raise ValueError(f"the subject names {declared.subject}, which is no text, uuid or integer")
 
 
 def _kind(what: str) -> str:

@@ -23,12 +23,20 @@ from datapunk.errors import (
     ContentionError,
     DeadlineExceededError,
     FieldError,
+    ForbiddenError,
     InvalidInputError,
     UnavailableError,
 )
 from datapunk.events import CloudEvent
 from datapunk.lake.alterations import alter_table, validate_rules
-from datapunk.lake.changes import AddColumn, Change, DatasetChanges, SetChecks, apply_change
+from datapunk.lake.changes import (
+    AddColumn,
+    Change,
+    DatasetChanges,
+    SetChecks,
+    SetMasking,
+    apply_change,
+)
 from datapunk.lake.columns import Column
 from datapunk.lake.compatibility import problems
 from datapunk.lake.datasets import (
@@ -41,6 +49,7 @@ from datapunk.lake.datasets import (
 )
 from datapunk.lake.definitions import stage_definition
 from datapunk.lake.partitions import OWNER_ROLE, bounded_locks
+from datapunk.lake.privacy.declared import Mask
 from datapunk.lake.tables import broken_by, require_patterns
 from datapunk.outbox import emit
 from datapunk.preconditions import require_match
@@ -169,6 +178,8 @@ def _planned(tx: Transaction, before: Dataset, wanted: DatasetChanges) -> list[D
     """
     states = [before]
     for place, change in enumerate(wanted.changes):
+        if isinstance(change, SetMasking):
+            _require_unmasked(tx, states[-1].column(change.column))
         states.append(apply_change(states[-1], change, place))
     members = {"description": wanted.description, "compatibility": wanted.compatibility}
     given = {name: value for name, value in members.items() if value is not None}
@@ -184,6 +195,16 @@ def _planned(tx: Transaction, before: Dataset, wanted: DatasetChanges) -> list[D
     _require_unreferenced(tx, before, after)
     require_patterns(tx, after.columns)
     return states
+
+
+def _require_unmasked(tx: Transaction, column: Column | None) -> None:
+    """Raise ForbiddenError where the caller is shown a mask, which he could lift otherwise."""
+    if column is None or column.masking is None:
+        return
+    if column.masking.of(tx.caller.roles) is not Mask.CLEAR:
+        raise ForbiddenError(
+            f"{column.name} is masked for you: its masking is set by whom it is clear to."
+        )
 
 
 def _require_unreferenced(tx: Transaction, before: Dataset, after: Dataset) -> None:

@@ -10,15 +10,25 @@ from decimal import Decimal
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
 from datapunk.errors import FieldError, InvalidInputError, MalformedRequestError
-from datapunk.lake.columns import IDENTIFIER, RESERVED, Column, ColumnType, stored_value, text_value
+from datapunk.lake.columns import (
+    IDENTIFIER,
+    RESERVED,
+    Column,
+    ColumnType,
+    Sensitivity,
+    stored_value,
+    text_value,
+)
 from datapunk.lake.definition import DatasetDefinition
 from datapunk.lake.parsing import CSV, NDJSON, decode
+from datapunk.lake.privacy.recognisers import Finding, proposed, recognise
 
 MOST_ROWS = 10_000
 _EXAMPLES = 3
+_RECOGNISED = 1_000
 _EXACT = 2**53
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,18})\Z")
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?\Z")
@@ -39,6 +49,8 @@ class InferredColumn(BaseModel):
     distinct: bool
     """Whether no two rows share a value: it could be the key."""
     examples: list[Any]
+    findings: list[Finding] = []
+    """Personal data that it seems to hold."""
 
 
 class Inference(BaseModel):
@@ -74,7 +86,12 @@ def infer_dataset(name: str, media_type: str, charset: str, content: bytes) -> I
         raise _unusable("needs 1 to 250 columns, and a row at least")
     _rename(found)
     columns = [
-        Column(name=item.name, type=item.type, nullable=item.nulls > 0 or not rows)
+        Column(
+            name=item.name,
+            type=item.type,
+            nullable=item.nulls > 0 or not rows,
+            sensitivity=proposed(item.findings) or Sensitivity.INTERNAL,
+        )
         for item in found
     ]
     return Inference(
@@ -130,7 +147,12 @@ def _infer(
         nulls=len(values) - len(present),
         distinct=len(seen) == len(values) > 0,
         examples=present[:_EXAMPLES],
+        findings=recognise(source, [_as_text(value) for value in present[:_RECOGNISED]]),
     )
+
+
+def _as_text(value: Any) -> str:
+    return value if isinstance(value, str) else to_json(value).decode()
 
 
 def _of_texts(texts: Sequence[str]) -> ColumnType:

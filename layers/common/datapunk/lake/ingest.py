@@ -19,6 +19,7 @@ from datapunk.flags import value
 from datapunk.flags.catalogue import LAKE_INGEST, LAKE_ROWS_PER_INSERT
 from datapunk.lake.datasets import OWNER_ROLE, Dataset
 from datapunk.lake.parsing import Parsed
+from datapunk.lake.privacy.protecting import protected_parts
 from datapunk.outbox import emit
 
 RECORDS_INSERTED = "lake.records.inserted"
@@ -75,6 +76,14 @@ def tell(tx: Transaction, dataset: Dataset, kind: str, count: int) -> CloudEvent
 
 
 def _copy(tx: Transaction, dataset: Dataset, parsed: Parsed, most: int) -> int:
+    rows = 0
+    for part in protected_parts(tx, dataset, parsed):
+        rows += _copy_part(tx, dataset, part, rows, most)
+    return rows
+
+
+def _copy_part(tx: Transaction, dataset: Dataset, parsed: Parsed, before: int, most: int) -> int:
+    """Copy rows, which come behind those of `before`."""
     names = sql.SQL(", ").join(sql.Identifier(column.name) for column in parsed.columns)
     statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(dataset.table, names)
     rows = 0
@@ -83,12 +92,12 @@ def _copy(tx: Transaction, dataset: Dataset, parsed: Parsed, most: int) -> int:
             with tx.copy(statement) as copy:
                 for chunk in parsed.chunks:
                     rows += chunk.count
-                    if rows > most:
+                    if before + rows > most:
                         raise PayloadTooLargeError(f"{most:,} rows may be inserted at once.")
                     copy.write(chunk.text)
             written = tx.copied
     except (InvalidInputError, ConflictError) as error:
-        raise _unreferenced(error, dataset) or _located(error) from error
+        raise _unreferenced(error, dataset) or _located(error, before) from error
     if written != rows:
         raise InvalidInputError(
             "The database read another number of rows than the body has: nothing was stored."
@@ -111,12 +120,14 @@ def _unreferenced(
     )
 
 
-def _located(error: InvalidInputError | ConflictError) -> InvalidInputError | ConflictError:
+def _located(
+    error: InvalidInputError | ConflictError, before: int
+) -> InvalidInputError | ConflictError:
     """Name row and column where the database stopped; other errors stay as they are."""
     position = copy_position(error.__cause__)
     if position is None:
         return error
-    line, column = position
+    line, column = before + position[0], position[1]
     field = f"records.{line - 1}" + (f".{column}" if column else "")
     message = error.errors[0].message if error.errors else "is refused"
     code = error.errors[0].code if error.errors else error.code

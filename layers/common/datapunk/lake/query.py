@@ -19,7 +19,8 @@ from datapunk.lake.datasets import Dataset
 from datapunk.lake.filters import Query
 from datapunk.lake.operators import aggregate_kind
 from datapunk.lake.parsing import CSV, NDJSON
-from datapunk.lake.plan import Order, Output
+from datapunk.lake.plan import Field, Order, Output
+from datapunk.lake.privacy.disclosure import Disclosure
 from datapunk.lake.sql_parts import Statement, texts_of
 from datapunk.paging import decode_cursor, encode_cursor
 
@@ -38,13 +39,18 @@ def query_records(tx: Transaction, dataset: Dataset, query: Query, media_type: s
 
     Raises InvalidInputError for a cursor of another query, DeadlineExceededError when it takes too long.
     """
-    statement, parameters = compile_query(dataset, query, as_texts=media_type == CSV)
+    disclosure = Disclosure(tx)
+    statement, parameters = compile_query(
+        dataset, query, disclosure=disclosure, as_texts=media_type == CSV
+    )
     rows = tx.all(statement, parameters)
     page = rows[: query.limit]
     cursor = None
     if len(rows) > query.limit:
         cursor = encode_cursor(_shape(dataset, query), page[-1]["position"])
-    documents = [row["document"] for row in page]
+    found = [row["document"] for row in page]
+    reveal = disclosure.reveal_fields if media_type == CSV else disclosure.reveal
+    documents = reveal(found)
     return RecordsPage(_render(documents, query, media_type, cursor), media_type, cursor)
 
 
@@ -61,7 +67,7 @@ def _render(documents: list[Any], query: Query, media_type: str, cursor: str | N
 
 
 def compile_query(
-    dataset: Dataset, query: Query, *, as_texts: bool
+    dataset: Dataset, query: Query, *, disclosure: Disclosure, as_texts: bool
 ) -> tuple[sql.Composed, dict[str, Any]]:
     """Return the statement and its parameters.
 
@@ -69,18 +75,23 @@ def compile_query(
     values of the sort keys, from which the next page's cursor is made. One row more than the limit is
     asked for, to know whether there is a next page.
     """
-    made = Statement()
+    made = Statement(disclosure)
     selected = [
-        sql.SQL("{} AS {}").format(made.output(output), sql.Identifier(output.name))
+        sql.SQL("{} AS {}").format(
+            made.shown(dataset, output, grouped=query.grouped), sql.Identifier(output.name)
+        )
         for output in query.outputs
     ]
     # Sort keys get names of their own beside the outputs: an output may be renamed to any of them.
-    keys = [_key_expression(made, query, order) for order in query.order]
+    keys = [_key_expression(made, dataset, query, order) for order in query.order]
     selected += [
         sql.SQL("{} AS {}").format(key, _key_name(place)) for place, key in enumerate(keys)
     ]
     inner = sql.SQL("SELECT {} FROM {}{}{}").format(
-        sql.SQL(", ").join(selected), dataset.table, made.where(query.filters), _group(made, query)
+        sql.SQL(", ").join(selected),
+        dataset.table,
+        made.where(dataset, query.filters),
+        _group(made, query),
     )
     statement = sql.SQL(
         "SELECT {document} AS document, json_build_array({keys}) AS position "
@@ -110,17 +121,20 @@ def _direction(place: int, order: Order) -> sql.Composed:
     return sql.SQL("{} {}").format(_key_name(place), sql.SQL("DESC" if order.descending else "ASC"))
 
 
-def _key_expression(made: Statement, query: Query, order: Order) -> sql.Composable:
+def _key_expression(
+    made: Statement, dataset: Dataset, query: Query, order: Order
+) -> sql.Composable:
     if query.grouped:
         return made.output(next(item for item in query.outputs if item.name == order.name))
-    return sql.Identifier(order.name)
+    columns = [*dataset.columns, *dataset.row_key()]
+    return made.field(Field(next(item for item in columns if item.name == order.name)))
 
 
 def _group(made: Statement, query: Query) -> sql.Composable:
-    plain = [made.output(output) for output in query.outputs if not output.aggregate]
-    if not query.grouped or not plain:
+    if not query.grouped:
         return sql.SQL("")
-    return sql.SQL(" GROUP BY {}").format(sql.SQL(", ").join(plain))
+    plain = [made.output(output) for output in query.outputs if not output.aggregate]
+    return sql.SQL(" GROUP BY {}").format(sql.SQL(", ").join(plain)) if plain else sql.SQL("")
 
 
 def _document(outputs: Sequence[Output], *, as_texts: bool) -> sql.Composed:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, LiteralString
+from typing import TYPE_CHECKING, Any, LiteralString
 
 from psycopg import sql
 
 from datapunk.lake.casts import cast_sql
 from datapunk.lake.columns import RANGES, SQL_TYPES, ColumnType
+from datapunk.lake.datasets import Dataset
 from datapunk.lake.operators import (
     AGGREGATES,
     NOTHING,
@@ -30,6 +31,9 @@ from datapunk.lake.plan import (
     Step,
 )
 
+if TYPE_CHECKING:
+    from datapunk.lake.privacy.disclosure import Disclosure
+
 _EMPTY = sql.SQL("")
 
 
@@ -39,9 +43,13 @@ def identifier(*names: str) -> sql.Identifier:
 
 
 class Statement:
-    """A statement in the making: the values it binds, and the names its tables go by."""
+    """A statement in the making: the values it binds, and the names its tables go by.
 
-    def __init__(self) -> None:
+    `disclosure` decides what is composed of protected columns.
+    """
+
+    def __init__(self, disclosure: Disclosure) -> None:
+        self.disclosure = disclosure
         self.parameters: dict[str, Any] = {}
         self._keys: dict[str | int, sql.Placeholder] = {}
         self._tables = 0
@@ -60,15 +68,20 @@ class Statement:
     # -- values of a row ---------------------------------------------------------------------------
 
     def field(self, item: Field, table: str | None = None) -> sql.Composable:
-        """Return the expression of a value of a row."""
+        """Return the expression of a value of a row. Raises InvalidInputError for a protected one."""
+        self.disclosure.require_untouched(item.column)
         found = self._stored(item, table)
         if item.cast is None:
             return found
         return sql.SQL("({}){}").format(found, sql.SQL(cast_sql(item.stored_kind, item.cast)))
 
+    @staticmethod
+    def column(name: str, table: str | None = None) -> sql.Identifier:
+        """Return a column of a table as it is stored."""
+        return identifier(table, name) if table else identifier(name)
+
     def _stored(self, item: Field, table: str | None) -> sql.Composable:
-        name = item.column.name
-        found: sql.Composable = identifier(table, name) if table else identifier(name)
+        found: sql.Composable = self.column(item.column.name, table)
         if not item.path:
             return found
         if item.column.type is not ColumnType.JSON:
@@ -97,31 +110,48 @@ class Statement:
         kind = aggregate_kind(item.aggregate, item.field.kind if item.field else None)
         return sql.SQL("({}){}").format(found, sql.SQL(cast_sql(kind, item.cast)))
 
+    def shown(
+        self, dataset: Dataset, item: Output, table: str | None = None, *, grouped: bool
+    ) -> sql.Composable:
+        """Return the expression of a result column of a dataset as the caller may see it."""
+        if item.aggregate is None and item.field is not None and not grouped:
+            found = self.disclosure.shown(self, dataset, item.field, table)
+            if found is not None:
+                return found
+        return self.output(item, table)
+
     # -- conditions --------------------------------------------------------------------------------
 
     def where(
-        self, conditions: Iterable[Condition | sql.Composable], table: str | None = None
+        self,
+        dataset: Dataset,
+        conditions: Iterable[Condition | sql.Composable],
+        table: str | None = None,
     ) -> sql.Composable:
-        """Return the clause that all conditions hold; nothing for none."""
+        """Return the clause that all conditions on a row of a dataset hold; nothing for none."""
         parts = [
-            item if isinstance(item, sql.Composable) else self.condition(item, table)
+            item if isinstance(item, sql.Composable) else self.condition(dataset, item, table)
             for item in conditions
         ]
         return sql.SQL(" WHERE {}").format(sql.SQL(" AND ").join(parts)) if parts else _EMPTY
 
-    def condition(self, item: Condition, table: str | None = None) -> sql.Composable:
+    def condition(
+        self, dataset: Dataset, item: Condition, table: str | None = None
+    ) -> sql.Composable:
         """Return a condition as an expression."""
         if isinstance(item, Comparison):
-            found = self._comparison(item, self.field(item.field, table))
+            protected = self.disclosure.comparison(self, dataset, item, table)
+            found = protected or self._comparison(item, self.field(item.field, table))
         elif isinstance(item, Related):
             found = self._related(item, table or "")
         else:
-            found = self._logic(item, table)
+            found = self._logic(dataset, item, table)
         return sql.SQL("NOT ({})").format(found) if item.negated else found
 
-    def _logic(self, item: Logic, table: str | None) -> sql.Composable:
+    def _logic(self, dataset: Dataset, item: Logic, table: str | None) -> sql.Composable:
         glue = sql.SQL(" AND " if item.word == "and" else " OR ")
-        return sql.SQL("({})").format(glue.join([self.condition(i, table) for i in item.items]))
+        parts = [self.condition(dataset, inner, table) for inner in item.items]
+        return sql.SQL("({})").format(glue.join(parts))
 
     def _comparison(self, item: Comparison, name: sql.Composable) -> sql.Composable:
         if item.operator == "is":
@@ -171,13 +201,14 @@ class Statement:
         """Return the statement of a selection, from another source than its dataset's table if given."""
         table = self.new_table()
         aliased = sql.SQL("{} AS {}").format(source or item.dataset.table, identifier(table))
-        return self._selection(item, aliased, self.where(self.conditions(item), table), table)
+        found = self.where(item.dataset, self.conditions(item), table)
+        return self._selection(item, aliased, found, table)
 
     def count(self, item: Select) -> sql.Composed:
         """Return the statement that counts what a selection without limits finds."""
         table = self.new_table()
         aliased = sql.SQL("{} AS {}").format(item.dataset.table, identifier(table))
-        found = self.where(self.conditions(item), table)
+        found = self.where(item.dataset, self.conditions(item), table)
         if not item.grouped:
             return sql.SQL("SELECT count(*) FROM {}{}").format(aliased, found)
         group = self._group(item, table)
@@ -209,7 +240,10 @@ class Statement:
         )
 
     def _columns(self, item: Select, table: str) -> list[tuple[str, sql.Composable]]:
-        found = {output.name: self.output(output, table) for output in item.outputs}
+        found = {
+            output.name: self.shown(item.dataset, output, table, grouped=item.grouped)
+            for output in item.outputs
+        }
         for embed in item.embeds:
             if embed.spread:
                 found.update(self._spread(embed, table))
@@ -246,7 +280,7 @@ class Statement:
         inner = inner or self.new_table()
         source = sql.SQL("{} AS {}").format(embed.select.dataset.table, identifier(inner))
         conditions = [*_joined(embed.relation, table, inner), *self.conditions(embed.select)]
-        return source, self.where(conditions, inner)
+        return source, self.where(embed.select.dataset, conditions, inner)
 
     def _group(self, item: Select, table: str) -> sql.Composable:
         """Return the grouping by what is no aggregate, and by what embeds refer to."""
@@ -273,7 +307,7 @@ class Statement:
                 self.field(key.by, inner),
                 key.through.target.table,
                 identifier(inner),
-                self.where(_joined(key.through, table, inner)),
+                self.where(key.through.target, _joined(key.through, table, inner)),
             )
         direction: LiteralString = " DESC" if key.descending else " ASC"
         nulls: LiteralString = ""

@@ -18,11 +18,13 @@ from datapunk.lake.columns import (
     Column,
     ColumnType,
     default_value,
+    stored_type,
     stored_value,
     utc_default,
 )
 from datapunk.lake.definition import OnDelete, Reference
 from datapunk.lake.partitions import SCHEMA, first_partitions, months_around
+from datapunk.lake.privacy.cells import blind_column, searchable
 
 if TYPE_CHECKING:
     from datapunk.lake.datasets import Dataset
@@ -62,6 +64,7 @@ def table_statements(dataset: Dataset, tenant: str) -> Iterator[sql.Composed]:
         identity = "{} bigint GENERATED ALWAYS AS IDENTITY (CACHE 1000)"
         parts.append(sql.SQL(identity).format(sql.Identifier(ROW_ID)))
     parts += [column_definition(column) for column in dataset.columns]
+    parts += [column_definition(blind_column(column)) for column in searchable(dataset)]
     for column in dataset.columns:
         if (constraint := check_constraint(column)) is not None:
             parts.append(constraint)
@@ -100,6 +103,9 @@ def chosen_indexes(dataset: Dataset) -> list[tuple[str, ...]]:
     What another index or key begins with is served by that one.
     """
     wanted = [*dataset.indexes, *(link.columns for link in dataset.references)]
+    wanted += [(blind_column(column).name,) for column in searchable(dataset)]
+    if dataset.subject:
+        wanted.append((dataset.subject,))
     if dataset.event_time:
         wanted.append((dataset.event_time,))
     served = [tuple(primary_key(dataset)), *dataset.unique]
@@ -117,7 +123,7 @@ def column_definition(column: Column) -> sql.Composed:
         default = sql.SQL(" DEFAULT {}").format(default_literal(column))
     return sql.SQL("{} {}{}{}").format(
         sql.Identifier(column.name),
-        sql.SQL(SQL_TYPES[column.type]),
+        sql.SQL(stored_type(column)),
         sql.SQL("" if column.nullable else " NOT NULL"),
         default,
     )
@@ -137,8 +143,8 @@ def check_name(column: str) -> str:
 
 
 def _expression(column: Column) -> sql.Composable | None:
-    if column.checks is None:
-        return None
+    if column.checks is None or column.encrypted:
+        return None  # the table cannot see what it holds: rows are checked when they are written
     return check_expression(
         column.name,
         column.checks,

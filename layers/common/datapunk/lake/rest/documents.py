@@ -10,6 +10,7 @@ from psycopg import sql
 
 from datapunk.database import Row
 from datapunk.lake.plan import Select
+from datapunk.lake.privacy.disclosure import Disclosure
 from datapunk.lake.rest.errors import RestError
 from datapunk.lake.rest.requests import CSV, Form, RestRequest, Window
 from datapunk.lake.sql_parts import texts_of
@@ -45,18 +46,18 @@ def document_columns(select: Select, form: Form) -> sql.Composed:
     return sql.SQL("count(*) AS found, {} AS documents").format(documents)
 
 
-def render(row: Row, select: Select, form: Form) -> str:
-    """Return the body. Raises RestError for one that is too large to be sent."""
+def render(row: Row, select: Select, form: Form, disclosure: Disclosure) -> str:
+    """Return the body as the caller may see it. Raises RestError for one that is too large to be sent."""
     if form.media_type == CSV:
         written = io.StringIO()
         writer = csv.writer(written, lineterminator="\n")
         writer.writerow(select.names)
-        writer.writerows(row["documents"])
+        writer.writerows(disclosure.reveal_fields(row["documents"]))
         body = written.getvalue()
-    elif form.single:
-        body = row["documents"]
     else:
-        body = f"[{row['documents']}]"
+        body = disclosure.reveal([row["documents"]])[0]
+        if not form.single:
+            body = f"[{body}]"
     if len(body.encode()) > MOST_BYTES:
         raise RestError(
             413,

@@ -9,6 +9,7 @@ from psycopg import sql
 from datapunk.database import Transaction
 from datapunk.lake.datasets import Dataset
 from datapunk.lake.plan import Select
+from datapunk.lake.privacy.disclosure import Disclosure
 from datapunk.lake.rest.documents import (
     RestAnswer,
     applied,
@@ -37,11 +38,12 @@ def read_records(
     select = resolve(tx, dataset, request, most)
     if not select.names:
         raise RestError(400, "PGRST100", "select names no column")
+    disclosure = Disclosure(tx)
     with bad_search(select):
-        total = _total(tx, select, request.preferences.count, most)
+        total = _total(tx, disclosure, select, request.preferences.count, most)
         # Beyond the last row there is nothing to look for.
         range_status(request.window, 0, total)
-        made = Statement()
+        made = Statement(disclosure)
         rows = made.select(select)
         columns: sql.Composable = sql.SQL("count(*) AS found")
         if with_body:
@@ -55,25 +57,27 @@ def read_records(
             **content_range(request.window.offset, row["found"], total),
             **applied(request, "count"),
         },
-        render(row, select, request.form) if with_body else "",
+        render(row, select, request.form, disclosure) if with_body else "",
         request.form.content_type,
     )
 
 
-def _total(tx: Transaction, select: Select, how: str | None, most: int) -> int | None:
+def _total(
+    tx: Transaction, disclosure: Disclosure, select: Select, how: str | None, most: int
+) -> int | None:
     """Return how many rows there are without limits, counted or as the planner thinks."""
     if how is None:
         return None
     if how != "exact":
-        planned = _planned(tx, select)
+        planned = _planned(tx, disclosure, select)
         if how == "planned" or planned > most:
             return planned
-    made = Statement()
+    made = Statement(disclosure)
     return int(tx.value(made.count(select), made.parameters))
 
 
-def _planned(tx: Transaction, select: Select) -> int:
-    made = Statement()
+def _planned(tx: Transaction, disclosure: Disclosure, select: Select) -> int:
+    made = Statement(disclosure)
     rows = made.select(replace(select, limit=None, offset=0, order=()))
     plan = tx.value(sql.SQL("EXPLAIN (FORMAT JSON) {}").format(rows), made.parameters)
     return int(plan[0]["Plan"]["Plan Rows"])

@@ -17,7 +17,7 @@ from pydantic_core import to_json
 
 from datapunk.database import Row, Transaction
 from datapunk.errors import PayloadTooLargeError
-from datapunk.lake.columns import SQL_TYPES, Column, ColumnType, utc_default
+from datapunk.lake.columns import Column, ColumnType, stored_type, utc_default
 from datapunk.lake.datasets import OWNER_ROLE, Dataset
 from datapunk.lake.ingest import (
     RECORDS_DELETED,
@@ -27,6 +27,9 @@ from datapunk.lake.ingest import (
     tell,
 )
 from datapunk.lake.plan import Comparison, Select
+from datapunk.lake.privacy.changing import cells_of_rows, require_bound, require_whole
+from datapunk.lake.privacy.disclosure import Disclosure
+from datapunk.lake.privacy.protecting import protect_rows
 from datapunk.lake.rest.bodies import Written, read_changes, read_rows
 from datapunk.lake.rest.documents import (
     RestAnswer,
@@ -64,8 +67,9 @@ def insert_rows(
     written = _rows(dataset, request, body)
     if len(written.rows) > most:
         raise PayloadTooLargeError(f"{most:,} rows may be inserted at once.")
-    made = Statement()
-    insert = _insert(made, dataset, request, written)
+    made = Statement(Disclosure(tx))
+    require_whole(dataset, request.preferences.resolution, request.on_conflict, written.columns)
+    insert = _insert(made, dataset, request, _protected(tx, dataset, written))
     merging = request.preferences.resolution == "merge-duplicates"
     kind = RECORDS_UPSERTED if merging else RECORDS_INSERTED
     row = _run(tx, made, insert, select, request, as_owner=True)
@@ -74,7 +78,7 @@ def insert_rows(
     if request.preferences.returns == "headers-only" and row["affected"] == 1 and dataset.key:
         query = {name: f"eq.{value}" for name, value in row["key"].items()}
         headers["Location"] = f"{path}?{urlencode(query)}"
-    return _answer(201, headers, row, select, request)
+    return _answer(201, headers, row, select, request, made.disclosure)
 
 
 def put_row(
@@ -87,11 +91,12 @@ def put_row(
     if len(written.rows) != 1 or any(written.rows[0].get(name) != key[name] for name in key):
         raise RestError(400, "PGRST115", "Payload values do not match URL in primary key column(s)")
     whole = replace(request, on_conflict=None)
-    made = Statement()
-    insert = _insert(made, dataset, whole, _complete(dataset, written), merging=True)
+    made = Statement(Disclosure(tx))
+    complete = _protected(tx, dataset, _complete(dataset, written))
+    insert = _insert(made, dataset, whole, complete, merging=True)
     row = _run(tx, made, insert, select, request, as_owner=True)
     _finish(tx, dataset, RECORDS_UPSERTED, row, request)
-    return _answer(200, {}, row, select, request)
+    return _answer(200, {}, row, select, request, made.disclosure)
 
 
 def update_rows(
@@ -104,40 +109,54 @@ def update_rows(
         raise RestError(415, "PGRST102", f"A change of rows is sent as {JSON}.")
     changes = read_changes(dataset, body.content, request.columns)
     if not changes:
-        return _answer(200, {}, {"affected": 0, "found": 0, "documents": ""}, select, request)
-    made = Statement()
+        nothing = {"affected": 0, "found": 0, "documents": ""}
+        return _answer(200, {}, nothing, select, request, Disclosure(tx))
+    made = Statement(Disclosure(tx))
+    require_bound(dataset, changes)
     table = made.new_table()
-    kinds = {column.name: column.type for column in dataset.columns}
+    kinds = {column.name: column for column in dataset.columns}
     assignments = [
-        sql.SQL("{} = {}").format(identifier(name), made.bind(_bindable(kinds[name], value)))
+        sql.SQL("{} = {}").format(identifier(name), made.bind(_bindable(kinds[name].type, value)))
         for name, value in changes.items()
+        if not kinds[name].encrypted
     ]
-    update = sql.SQL("UPDATE {} AS {} SET {}{} RETURNING {}.*").format(
+    conditions = made.where(dataset, select.where, table)
+    cells = cells_of_rows(tx, dataset, select, changes)
+    source: sql.Composable = sql.SQL("")
+    if cells is not None:
+        assignments += cells.assignments
+        source = sql.SQL(" FROM ({}) AS cells").format(_source(made, cells.columns, cells.rows))
+        conditions = cells.conditions(table)
+    update = sql.SQL("UPDATE {} AS {} SET {}{}{} RETURNING {}.*").format(
         dataset.table,
         identifier(table),
         sql.SQL(", ").join(assignments),
-        made.where(select.where, table),
+        source,
+        conditions,
         identifier(table),
     )
     row = _run(tx, made, update, select, request)
     _finish(tx, dataset, RECORDS_UPDATED, row, request)
     shown = content_range(0, row["affected"], _counted(request, row))
-    return _answer(200, shown, row, select, request)
+    return _answer(200, shown, row, select, request, made.disclosure)
 
 
 def delete_rows(tx: Transaction, dataset: Dataset, request: RestRequest) -> RestAnswer:
     """Delete the rows that the filters find."""
     select = _resolved(tx, dataset, request)
     _require_filters(select, "DELETE")
-    made = Statement()
+    made = Statement(Disclosure(tx))
     table = made.new_table()
     delete = sql.SQL("DELETE FROM {} AS {}{} RETURNING {}.*").format(
-        dataset.table, identifier(table), made.where(select.where, table), identifier(table)
+        dataset.table,
+        identifier(table),
+        made.where(dataset, select.where, table),
+        identifier(table),
     )
     row = _run(tx, made, delete, select, request)
     _finish(tx, dataset, RECORDS_DELETED, row, request)
     shown = content_range(0, 0, _counted(request, row))
-    return _answer(200, shown, row, select, request)
+    return _answer(200, shown, row, select, request, made.disclosure)
 
 
 # -- reading a request -----------------------------------------------------------------------------
@@ -194,6 +213,10 @@ def _put_key(dataset: Dataset, select: Select) -> dict[str, Any]:
     return key
 
 
+def _protected(tx: Transaction, dataset: Dataset, written: Written) -> Written:
+    return Written(*protect_rows(tx, dataset, written.columns, written.rows))
+
+
 def _complete(dataset: Dataset, written: Written) -> Written:
     """Return the row with a value for every column, so that it replaces the one that is there."""
     names = {column.name for column in written.columns}
@@ -243,7 +266,7 @@ def _source(
         sql.SQL("rows.{}").format(identifier(column.name)) for column in columns
     )
     kinds = sql.SQL(", ").join(
-        sql.SQL("{} {}").format(identifier(column.name), sql.SQL(SQL_TYPES[column.type]))
+        sql.SQL("{} {}").format(identifier(column.name), sql.SQL(stored_type(column)))
         for column in columns
     )
     text = to_json(rows, inf_nan_mode="null").decode()
@@ -340,12 +363,17 @@ def _counted(request: RestRequest, row: Row) -> int | None:
 
 
 def _answer(
-    status: int, headers: dict[str, Any], row: Row, select: Select, request: RestRequest
+    status: int,
+    headers: dict[str, Any],
+    row: Row,
+    select: Select,
+    request: RestRequest,
+    disclosure: Disclosure,
 ) -> RestAnswer:
     """Return the answer to a change: with the rows, or without a body."""
     names = ("return", "count", "resolution", "missing", "max-affected")
     headers = {**headers, **applied(request, *names)}
     form: Form = request.form
     if request.preferences.returns == "representation":
-        return RestAnswer(status, headers, render(row, select, form), form.content_type)
+        return RestAnswer(status, headers, render(row, select, form, disclosure), form.content_type)
     return RestAnswer(_NO_CONTENT if status == _OK else status, headers)
