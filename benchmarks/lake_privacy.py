@@ -80,7 +80,8 @@ def write(name: str, body: bytes) -> None:
     """Validate and copy a body."""
     with transaction(CALLER) as tx:
         dataset = find_dataset(tx, name, hold=True)
-        insert_records(tx, dataset, parse_body(JSON, "utf-8", body, dataset.columns))
+        parsed = parse_body(JSON, "utf-8", body, dataset.columns)
+        insert_records(tx, dataset, parsed, most=len(body))
 
 
 def read(name: str, offset: int) -> None:
