@@ -27,7 +27,7 @@ def get_dataset(
     if version is None:
         found = read_definition(app.caller.tenant, dataset, app.header(HEADER))
     else:
-        found = read_earlier(dataset, version)
+        found = read_earlier(dataset, version, app.header(HEADER))
     return Response(
         status_code=200,
         content_type="application/json",

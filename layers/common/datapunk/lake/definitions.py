@@ -66,11 +66,13 @@ def reload_definition(tenant: str, name: str) -> Definition:
     return _definition(load(DEFINITIONS, tenant, name), name)
 
 
-def read_earlier(name: str, version: int) -> Definition:
+def read_earlier(name: str, version: int, freshness: str | None = None) -> Definition:
     """Return the dataset called `name` as it was in a version of it, from the database.
 
-    Raises NotFoundError when there is no such dataset or version.
+    That is as new as any position `freshness` demands. Raises NotFoundError when there is no such dataset or
+    version, InvalidInputError for a position that is none.
     """
+    demanded(freshness)
     with transaction() as tx:
         dataset = find_dataset(tx, name)
         if version != dataset.version:
