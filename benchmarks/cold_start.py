@@ -39,6 +39,7 @@ CEILINGS = {
     "lake.list_versions": 1330,
     "lake.query_records": 1160,
     "lake.read_rest": 1385,
+    "lake.search_records": 1300,
     "lake.serve_rpc": 1315,
     "lake.warm_cache": 1075,
     "lake.write_rest": 1520,

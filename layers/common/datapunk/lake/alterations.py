@@ -21,6 +21,10 @@ from datapunk.lake.tables import (
     check_name,
     column_definition,
     default_literal,
+    vector_index,
+    words_index,
+    words_name,
+    words_of,
 )
 
 REWRITE_SECONDS = 5.0
@@ -44,6 +48,9 @@ def alter_table(tx: Transaction, change: Change, old: Dataset, new: Dataset) -> 
         column = change.column
         _run(tx, new, sql.SQL("ADD COLUMN {}").format(column_definition(column)))
         _add_rules(tx, new, column, valid=False)
+        if (index := vector_index(new, column)) is not None:
+            _rewrite(tx, index, column.name)
+        _index_words(tx, old, new, column.name)
         return
     before = old.column(change.column)
     if before is None:  # pragma: no cover -- the change was applied in memory already
@@ -53,6 +60,7 @@ def alter_table(tx: Transaction, change: Change, old: Dataset, new: Dataset) -> 
         _rename(tx, new, before, change.name)
     elif isinstance(change, change_models.DropColumn):
         _run(tx, new, sql.SQL("DROP COLUMN {}").format(name))
+        _index_words(tx, old, new, before.name)
     elif isinstance(change, change_models.MakeNullable):
         _run(tx, new, sql.SQL("ALTER COLUMN {} DROP NOT NULL").format(name))
     elif isinstance(change, change_models.SetDefault):
@@ -115,7 +123,8 @@ def _widen(tx: Transaction, dataset: Dataset, before: Column, after: Column) -> 
         _run(tx, dataset, sql.SQL("ALTER COLUMN {} DROP DEFAULT").format(name))
     statement = sql.SQL("ALTER COLUMN {} TYPE {} USING {}")
     kind = sql.SQL(SQL_TYPES[after.type])
-    _rewrite(tx, dataset, statement.format(name, kind, _converted(before, after)), before.name)
+    action = statement.format(name, kind, _converted(before, after))
+    _rewrite(tx, sql.SQL("ALTER TABLE {} {}").format(dataset.table, action), before.name)
     if after.default is not None:
         _set_default(tx, dataset, after)
     _add_rules(tx, dataset, after, valid=True)
@@ -133,13 +142,22 @@ def _converted(before: Column, after: Column) -> sql.Composed:
     return sql.SQL(forms.get(pair, form)).format(sql.Identifier(before.name))
 
 
-def _rewrite(tx: Transaction, dataset: Dataset, action: sql.Composed, column: str) -> None:
+def _index_words(tx: Transaction, old: Dataset, new: Dataset, column: str) -> None:
+    """Make the index over the words anew when other columns than before have them."""
+    if words_of(old.columns) == words_of(new.columns):
+        return
+    tx.execute(sql.SQL("DROP INDEX IF EXISTS {}").format(words_name(new)))
+    if (index := words_index(new)) is not None:
+        _rewrite(tx, index, column)
+
+
+def _rewrite(tx: Transaction, statement: sql.Composed, column: str) -> None:
     before = tx.value("SELECT current_setting('statement_timeout')")
     most = int(min(REWRITE_SECONDS, max(remaining_seconds(), 0.001)) * 1000)
     setting = "SELECT set_config('statement_timeout', %s, true)"
     tx.execute(setting, (str(most),))
     try:
-        _run(tx, dataset, action)
+        tx.execute(statement)
     except DeadlineExceededError as error:
         if not is_cancelled(error):
             raise
