@@ -10,6 +10,7 @@ from datapunk.database import Transaction
 from psycopg import sql
 
 from tests.support.invoking import Answer, Invoker
+from tests.support.rest import Rest
 
 pytestmark = pytest.mark.usefixtures("no_broker")
 POINTS: dict[str, Any] = {
@@ -51,24 +52,21 @@ def test_vectors_are_written_and_answered_on_every_path(points: str, invoke: Inv
     lines = '{"id": 3, "at": [1, 2, 3]}\n'
     assert _insert(invoke, lines, "application/x-ndjson").status == 201
     assert _insert(invoke, 'id,at\n4,"[4, 5, 6.5]"\n5,\n', "text/csv").status == 201
-    rest: dict[str, Any] = {"path": PATH, "method": "POST"}
-    body = [{"id": 6, "at": [6, 0, 0]}]
-    assert invoke("lake.write_rest", **rest, body=body).status == 201
-    csv = invoke("lake.write_rest", **rest, body='id,at\n7,"[7,0,0]"\n', content_type="text/csv")
-    assert csv.status == 201, csv.body
-    change = invoke(
-        "lake.write_rest", path=PATH, method="PATCH", query={"id": "eq.7"}, body={"at": [7, 7, 7]}
-    )
-    assert change.status in (200, 204), change.body
+    rest = Rest()
+    answer = rest.post("points", [{"id": 6, "at": [6, 0, 0]}])
+    assert (answer.status, answer.json[0]["at"]) == (201, [6, 0, 0])
+    csv = {"Content-Type": "text/csv"}
+    assert rest.write("POST", "points", 'id,at\n7,"[7,0,0]"\n', headers=csv).status == 201
+    answer = rest.patch("points", {"at": [7, 7, 7]}, id="eq.7")
+    assert (answer.status, answer.json[0]["at"]) == (200, [7, 7, 7])
     # Then
     expected = [[0.1, 2, -0.03], None, [1, 2, 3], [4, 5, 6.5], None, [6, 0, 0], [7, 7, 7]]
     query = {"order": "id", "select": "id,at"}
     answer = invoke("lake.query_records", path=PATH, query=query)
     assert [row["at"] for row in answer.json["items"]] == expected
-    rows = invoke("lake.read_rest", path=PATH, query=query)
-    assert [row["at"] for row in rows.json] == expected
-    part = invoke("lake.read_rest", path=PATH, query={"select": "at->1", "id": "eq.3"})
-    assert part.json == [{"at": 2}]
+    assert [row["at"] for row in rest("points", **query).json] == expected
+    assert rest("points", select="at->1", id="eq.3").json == [{"at": 2}]
+    assert rest("points", at="eq.[1,2,3]").status == 400
     some = invoke("lake.query_records", path=PATH, query={"at": "is.null", "select": "id"})
     assert [row["id"] for row in some.json["items"]] == [2, 5]
     groups = {"select": "at,count()", "limit": "2"}
