@@ -42,6 +42,7 @@ CEILINGS = {
     "lake.read_rest": 1385,
     "lake.rotate_data_keys": 1060,
     "lake.scan_dataset": 1345,
+    "lake.search_records": 1300,
     "lake.serve_rpc": 1315,
     "lake.warm_cache": 1075,
     "lake.write_rest": 1520,

@@ -209,8 +209,10 @@ class _Reader:
             ):
                 return Comparison(Field(column), "is", value)
             self.wrong(name, "is.null, is.not_null and, for booleans, is.true, is.false", "value")
-        elif operator == "in":
+        elif operator == "in" and column.type is not ColumnType.VECTOR:
             return self._in(column, value)
+        elif column.type is ColumnType.VECTOR:
+            self.wrong(name, "is a vector, which lake.search_records compares", "operator")
         elif operator not in COMPARISONS:
             known = ", ".join([*COMPARISONS, "in", "is"])
             self.wrong(name, f"must begin with one of {known} and a dot", "operator")

@@ -180,7 +180,7 @@ def _writer(kind: ColumnType) -> Any:
         return lambda value: "t" if value else "f"
     if kind in (ColumnType.DATE, ColumnType.TIMESTAMP):
         return lambda value: value.isoformat()
-    if kind is ColumnType.JSON:
+    if kind in (ColumnType.JSON, ColumnType.VECTOR):
         return lambda value: _quote(orjson.dumps(value).decode())
     return _quote
 
