@@ -61,7 +61,7 @@ def test_vectors_are_written_and_answered_on_every_path(points: str, invoke: Inv
     assert (answer.status, answer.json[0]["at"]) == (200, [7, 7, 7])
     # Then
     expected = [[0.1, 2, -0.03], None, [1, 2, 3], [4, 5, 6.5], None, [6, 0, 0], [7, 7, 7]]
-    query = {"order": "id", "select": "id,at"}
+    query: dict[str, Any] = {"order": "id", "select": "id,at"}
     answer = invoke("lake.query_records", path=PATH, query=query)
     assert [row["at"] for row in answer.json["items"]] == expected
     assert [row["at"] for row in rest("points", **query).json] == expected
