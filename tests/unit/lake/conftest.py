@@ -38,9 +38,12 @@ def make_dataset(database: str, invoke: Invoker) -> MakeDataset:
 def insert(no_broker: None, invoke: Invoker) -> Insert:
     """Return `insert(dataset, rows)`, for rows as JSON or as a body of a content type."""
 
-    def rows(dataset: str, body: Any, content_type: str = "application/json") -> Answer:
+    def rows(
+        dataset: str, body: Any, content_type: str = "application/json", **others: Any
+    ) -> Answer:
+        path = {"dataset": dataset}
         return invoke(
-            "lake.insert_records", path={"dataset": dataset}, body=body, content_type=content_type
+            "lake.insert_records", path=path, body=body, content_type=content_type, **others
         )
 
     return rows

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+from backports import zstd
 from datapunk.settings import settings
 
 from tests.support.hostile import METACHARACTERS
@@ -53,6 +55,9 @@ def test_the_sample_is_inserted(database: str, no_broker: None, invoke: Invoker)
         (CSV, "id,label\n1,a\n2,\n"),
         ("text/csv; charset=utf-16", "id,label\n1,a\n2,\n".encode("utf-16")),
         (CSV, 'label,id\r\n"a",1\r\n"",2\r\n'),
+        (CSV, "id;label\n1;a\n2;\n"),
+        (CSV, "id\tlabel\n1\ta\n2\t\n"),
+        (CSV, "'label'|'id'\n'a'|1\n''|2\n"),
     ],
 )
 def test_every_format_is_taken(
@@ -274,3 +279,50 @@ def test_an_operator_limits_the_rows_of_a_request_to_one_dataset(
     assert "2 rows" in refused.json["detail"]
     assert (taken.status, fitting.status) == (201, 201)
     assert (_count(invoke, "small"), _count(invoke, "large")) == (2, 3)
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "zstd"])
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [("application/json", b'[{"id": 1}]'), (NDJSON, b'{"id": 1}'), (CSV, b"id\n1\n")],
+)
+def test_compressed_bodies_are_taken(
+    make_dataset: MakeDataset,
+    no_broker: None,
+    invoke: Invoker,
+    encoding: str,
+    content_type: str,
+    body: bytes,
+) -> None:
+    # Given
+    make_dataset("t", id="integer")
+    packed = gzip.compress(body) if encoding == "gzip" else zstd.compress(body)
+    # When
+    answer = invoke(
+        OPERATION,
+        path={"dataset": "t"},
+        body=packed,
+        content_type=content_type,
+        headers={"Content-Encoding": encoding},
+    )
+    # Then
+    assert (answer.status, answer.json["inserted"]) == (201, 1)
+
+
+def test_a_key_makes_one_effect_of_two_requests(
+    database: str, make_dataset: MakeDataset, insert: Insert, invoke: Invoker
+) -> None:
+    # Given a request that is refused, which leaves its key free
+    make_dataset("t", id="integer")
+    keyed = {"Idempotency-Key": "load-17"}
+    refused = insert("t", "id\nx\n", CSV, headers=keyed)
+    # When
+    first = insert("t", "id\n1\n2\n", CSV, headers=keyed)
+    again = insert("t", "id\n1\n2\n", CSV, headers=keyed)
+    other = insert("t", "id\n1\n3\n", CSV, headers=keyed)
+    # Then
+    assert (refused.status, first.status, again.status) == (422, 201, 201)
+    assert again.json == first.json
+    assert (other.status, other.fields) == (409, {"idempotency-key": "key"})
+    assert _count(invoke, "t") == 2
+    assert len(_waiting(database)) == 1

@@ -26,6 +26,8 @@ RECORDS_UPSERTED = "lake.records.upserted"
 RECORDS_UPDATED = "lake.records.updated"
 RECORDS_DELETED = "lake.records.deleted"
 SOURCE = "/v1/lake/datasets"
+MOST_BYTES = 32 * 1024 * 1024
+"""Of a body that came compressed: what a function of 512 MB can read as JSON."""
 
 
 class Receipt(BaseModel):
