@@ -9,16 +9,14 @@ from __future__ import annotations
 import sys
 import zlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import Any
 
 from datapunk.errors import (
     MalformedRequestError,
     PayloadTooLargeError,
     UnsupportedMediaTypeError,
 )
-
-if TYPE_CHECKING:
-    from backports import zstd
 
 IDENTITY, GZIP, ZSTD = "identity", "gzip", "zstd"
 _GZIP_HEADER = 31
@@ -81,16 +79,6 @@ def _zstd(content: bytes, most: int) -> tuple[bytes, bool]:
     raise MalformedRequestError(f"The body has more than {_MOST_PARTS:,} frames of zstd.")
 
 
-if sys.version_info >= (3, 14):
-
-    def _library() -> zstd:
-        from compression import zstd as library
-
-        return library
-
-else:
-
-    def _library() -> zstd:
-        from backports import zstd as library
-
-        return library
+def _library() -> Any:
+    """Return Python's own module from 3.14 on, and before it the one that has the same names."""
+    return import_module("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd")

@@ -22,9 +22,7 @@ PACK: dict[str, Callable[[bytes], bytes]] = {GZIP: gzip.compress, ZSTD: zstd.com
 
 
 @given(st.sampled_from(BOTH), st.lists(st.binary(max_size=MOST), min_size=1, max_size=3))
-def test_files_one_after_the_other_come_out_as_they_were(
-    encoding: str, parts: list[bytes]
-) -> None:
+def test_files_one_after_the_other_come_out_as_they_were(encoding: str, parts: list[bytes]) -> None:
     # Given
     whole = b"".join(parts)
     packed = b"".join(map(PACK[encoding], parts))
