@@ -65,8 +65,8 @@ STATEMENTS = {
     "lake.dataset_versions": "(tenant, dataset_id, version, definition, changed_by)"
     " VALUES (%(tenant)s, gen_random_uuid(), 1, '{}', %(mark)s)",
     "lake.quarantine": "(tenant, dataset_id, dataset, version, batch, position, media_type, content,"
-    " rule, reason, errors) VALUES (%(tenant)s, gen_random_uuid(), 'x', 1, gen_random_uuid(), 1, 'x',"
-    " %(mark)s, 'x', 'x', '[]')",
+    " rule, reason, errors, quarantined_by) VALUES (%(tenant)s, gen_random_uuid(), 'x', 1, gen_random_uuid(), 1, 'x',"
+    " %(mark)s, 'x', 'x', '[]', 'x')",
     "stream.events": "(tenant, id, source, type, time)"
     " VALUES (%(tenant)s, %(mark)s, '/policy', 'tried', now())",
     "nexus.tenants": "(id, name) VALUES (%(tenant)s, %(mark)s)"

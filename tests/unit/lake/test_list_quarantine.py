@@ -62,15 +62,15 @@ def test_a_file_with_one_bad_row_in_a_hundred_keeps_exactly_those(
 ) -> None:
     # Given rows that are bad in the body (no number), and some that only the table knows (a key twice)
     make_dataset("t", key=["id"], id="integer", value="number")
-    texts = [f"{number},{number / 2}" for number in range(20_000)]
-    bad = range(50, 20_000, 100)
+    texts = [f"{number},{number / 2}" for number in range(10_000)]
+    bad = range(50, 10_000, 100)
     for place in bad:
         texts[place] = f"{place},oops" if place % 200 == 50 else f"{place - 1},0"
     # When
     receipt = insert("t", "id,value\n" + "\n".join(texts), CSV, query=ASIDE).json
     # Then
-    assert (receipt["inserted"], receipt["quarantined"]) == (19_800, 200)
-    assert receipt["reasons"] == {"float_parsing": 100, "unique": 100}
+    assert (receipt["inserted"], receipt["quarantined"]) == (9_900, 100)
+    assert receipt["reasons"] == {"float_parsing": 50, "unique": 50}
     assert [row["position"] for row in _kept(invoke)] == [place + 1 for place in bad]
 
 
@@ -79,6 +79,7 @@ def test_a_file_with_one_bad_row_in_a_hundred_keeps_exactly_those(
     [
         (CSV, "id,n\n1,a\nx,b\n3\n4,c\n", [2, 3], ["int_parsing", "width"]),
         (JSON, '[{"id": 1}, {"id": "2"}, 7, {"id": 4, "z": 1}, {"id": 5}]', [2, 3, 4], None),
+        (JSON, '[{"id": 1}, {"id": 2, "a\\u0000": 1}, {"id": 3}]', [2], ["extra_forbidden"]),
         (NDJSON, '{"id": 1}\n{"id"\n\n{}\n{"id": 4}', [2, 3], ["json_invalid", "missing"]),
     ],
 )
@@ -200,7 +201,7 @@ bad = st.sampled_from(
 )
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     rows=st.lists(good | bad, max_size=12),
     media_type=st.sampled_from([JSON, NDJSON]),

@@ -171,7 +171,9 @@ def _refused_record(position: int, text: str, error: ValidationError) -> Refused
 def _field_error(item: Any, location: Sequence[int | str]) -> FieldError:
     code = str(item.get("ctx", {}).get("rule") or item["type"])
     message = "is not a column of the dataset" if code == "extra_forbidden" else item["msg"]
-    return FieldError(str(location[0])[:100] if location else "(row)", message, code)
+    # A name that is no column may have any characters, and this one PostgreSQL does not take.
+    name = str(location[0])[:100].replace("\x00", "\ufffd") if location else "(row)"
+    return FieldError(name, message, code)
 
 
 # -- CSV -------------------------------------------------------------------------------------------
