@@ -65,8 +65,8 @@ STATEMENTS = {
     "lake.dataset_versions": "(tenant, dataset_id, version, definition, changed_by)"
     " VALUES (%(tenant)s, gen_random_uuid(), 1, '{}', %(mark)s)",
     "lake.quarantine": "(tenant, dataset_id, dataset, version, batch, position, media_type, content,"
-    " rule, reason, errors, quarantined_by) VALUES (%(tenant)s, gen_random_uuid(), 'x', 1, gen_random_uuid(), 1, 'x',"
-    " %(mark)s, 'x', 'x', '[]', 'x')",
+    " rule, reason, errors, quarantined_by) VALUES (%(tenant)s, gen_random_uuid(), 'x', 1,"
+    " gen_random_uuid(), 1, 'x', %(mark)s, 'x', 'x', '[]', 'x')",
     "stream.events": "(tenant, id, source, type, time)"
     " VALUES (%(tenant)s, %(mark)s, '/policy', 'tried', now())",
     "nexus.tenants": "(id, name) VALUES (%(tenant)s, %(mark)s)"
@@ -279,7 +279,7 @@ def test_who_sees_a_row(
 
 
 WRITTEN = (
-    *("lake.datasets", "lake.quarantine", "stream.events", "nexus.users", "nexus.oauth_clients"),
+    *("lake.datasets", "stream.events", "nexus.users", "nexus.oauth_clients"),
     *("nexus.rate_limits", "nexus.workloads", "nexus.routes", "nexus.requests"),
     *("platform.idempotency", "platform.cache_writes", "platform.cache_heat"),
 )
