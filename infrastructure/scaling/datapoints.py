@@ -22,18 +22,17 @@ def read_datapoints(text: str) -> dict[datetime, float]:
         results = json.loads(text)["MetricDataResults"]
         (result,) = results
         pairs = list(zip(result["Timestamps"], result["Values"], strict=True))
-        hours = _by_hour(pairs)
-        if not hours:
-            raise ValueError("there is not one datapoint in it")
+        return _by_hour(pairs)
     except (KeyError, TypeError, ValueError) as error:
         raise DatapointsError(
             "expected what `aws cloudwatch get-metric-data` prints for one metric: "
             f'{{"MetricDataResults": [{{"Timestamps": [...], "Values": [...]}}]}} ({error})'
         ) from error
-    return hours
 
 
 def _by_hour(pairs: list[tuple[Any, Any]]) -> dict[datetime, float]:
+    if not pairs:
+        raise ValueError("there is not one datapoint in it")
     hours: dict[datetime, float] = {}
     for stamp, value in pairs:
         hour = _hour(stamp)
