@@ -14,19 +14,12 @@ from datapunk.errors import (
     PausedError,
     PayloadTooLargeError,
 )
-from datapunk.events import CloudEvent
 from datapunk.flags import value
 from datapunk.flags.catalogue import LAKE_INGEST, LAKE_ROWS_PER_INSERT
 from datapunk.lake.datasets import OWNER_ROLE, Dataset
 from datapunk.lake.parsing import Parsed
 from datapunk.lake.privacy.protecting import protected_parts
-from datapunk.outbox import emit
-
-RECORDS_INSERTED = "lake.records.inserted"
-RECORDS_UPSERTED = "lake.records.upserted"
-RECORDS_UPDATED = "lake.records.updated"
-RECORDS_DELETED = "lake.records.deleted"
-SOURCE = "/v1/lake/datasets"
+from datapunk.lake.telling import RECORDS_INSERTED, tell
 
 
 class Receipt(BaseModel):
@@ -59,20 +52,6 @@ def insert_records(tx: Transaction, dataset: Dataset, parsed: Parsed, *, most: i
         return Receipt(dataset=dataset.name, inserted=0, event_id=None)
     event = tell(tx, dataset, RECORDS_INSERTED, inserted)
     return Receipt(dataset=dataset.name, inserted=inserted, event_id=event.id)
-
-
-def tell(tx: Transaction, dataset: Dataset, kind: str, count: int) -> CloudEvent:
-    """Emit the event that `count` rows of a dataset were changed in a way, and return it."""
-    return emit(
-        tx,
-        CloudEvent(
-            source=SOURCE,
-            type=kind,
-            subject=dataset.name,
-            datacontenttype="application/json",
-            data={"dataset": dataset.name, "count": count, "version": dataset.version},
-        ),
-    )
 
 
 def _copy(tx: Transaction, dataset: Dataset, parsed: Parsed, most: int) -> int:
