@@ -142,6 +142,54 @@ CREATE FUNCTION platform.sees(tenant text) RETURNS boolean
 
 COMMENT ON FUNCTION platform.sees(tenant text) IS 'Whether the transaction''s caller may see rows of a tenant; only the platform''s own lookups are ''*''.';
 
+CREATE TABLE lake.data_keys (
+    id bigint NOT NULL,
+    tenant text DEFAULT platform.current_tenant() NOT NULL,
+    kind text NOT NULL,
+    subject bytea,
+    wrapped bytea,
+    wrapped_by bigint,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    wrapped_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    erased_at timestamp with time zone,
+    CONSTRAINT data_keys_check CHECK (((kind = 'person'::text) = (subject IS NOT NULL))),
+    CONSTRAINT data_keys_check1 CHECK (((wrapped IS NULL) = (erased_at IS NOT NULL))),
+    CONSTRAINT data_keys_check2 CHECK (((wrapped_by IS NOT NULL) = ((kind = 'person'::text) AND (wrapped IS NOT NULL)))),
+    CONSTRAINT data_keys_kind_check CHECK ((kind = ANY (ARRAY['tenant'::text, 'index'::text, 'person'::text])))
+);
+
+ALTER TABLE ONLY lake.data_keys FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE lake.data_keys IS 'Data keys, each wrapped: those of persons by a key of their tenant, others by the key ring.';
+
+COMMENT ON COLUMN lake.data_keys.subject IS 'The person, as a digest under the tenant''s index key.';
+
+COMMENT ON COLUMN lake.data_keys.erased_at IS 'When the key was destroyed; what it encrypted is nowhere readable since.';
+
+ALTER TABLE lake.data_keys ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME lake.data_keys_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE lake.dataset_versions (
+    tenant text DEFAULT platform.current_tenant() NOT NULL,
+    dataset_id uuid NOT NULL,
+    version integer NOT NULL,
+    definition jsonb NOT NULL,
+    changes jsonb DEFAULT '[]'::jsonb NOT NULL,
+    changed_by text DEFAULT platform.current_principal() NOT NULL,
+    changed_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT dataset_versions_version_check CHECK ((version > 0))
+);
+
+ALTER TABLE ONLY lake.dataset_versions FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE lake.dataset_versions IS 'Every version of each dataset''s definition, and the changes that led to it.';
+
 CREATE TABLE lake.datasets (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     tenant text DEFAULT platform.current_tenant() NOT NULL,
@@ -154,10 +202,23 @@ CREATE TABLE lake.datasets (
     owner text DEFAULT platform.current_principal() NOT NULL,
     created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     updated_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    unique_keys jsonb DEFAULT '[]'::jsonb NOT NULL,
+    indexes jsonb DEFAULT '[]'::jsonb NOT NULL,
+    links jsonb DEFAULT '[]'::jsonb NOT NULL,
+    event_time text,
+    compatibility text DEFAULT 'backward'::text NOT NULL,
+    subject text,
+    CONSTRAINT datasets_compatibility_check CHECK ((compatibility = ANY (ARRAY['none'::text, 'backward'::text, 'forward'::text, 'full'::text]))),
     CONSTRAINT datasets_name_check CHECK ((name ~ '^[a-z][a-z0-9_]{0,62}$'::text))
 );
 
 ALTER TABLE ONLY lake.datasets FORCE ROW LEVEL SECURITY;
+
+COMMENT ON COLUMN lake.datasets.links IS 'References to other datasets of the tenant; each is a foreign key of the same name on the table.';
+
+COMMENT ON COLUMN lake.datasets.event_time IS 'The column whose months are the partitions of the table; null for a table that has none.';
+
+COMMENT ON COLUMN lake.datasets.subject IS 'The column that names the person a row is about; null where rows are about nobody.';
 
 CREATE TABLE nexus.api_keys (
     id text NOT NULL,
@@ -574,6 +635,12 @@ ALTER TABLE ONLY user_data.linked_accounts FORCE ROW LEVEL SECURITY;
 
 COMMENT ON TABLE user_data.linked_accounts IS 'Accounts at other providers: an issuer never gives a subject to another person, an e-mail address may move.';
 
+ALTER TABLE ONLY lake.data_keys
+    ADD CONSTRAINT data_keys_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY lake.dataset_versions
+    ADD CONSTRAINT dataset_versions_pkey PRIMARY KEY (dataset_id, version);
+
 ALTER TABLE ONLY lake.datasets
     ADD CONSTRAINT datasets_pkey PRIMARY KEY (id);
 
@@ -676,6 +743,14 @@ ALTER TABLE ONLY stream.events
 ALTER TABLE ONLY user_data.linked_accounts
     ADD CONSTRAINT linked_accounts_pkey PRIMARY KEY (issuer, subject);
 
+CREATE UNIQUE INDEX data_keys_one_index ON lake.data_keys USING btree (tenant) WHERE (kind = 'index'::text);
+
+CREATE INDEX data_keys_subject ON lake.data_keys USING btree (tenant, subject) WHERE (kind = 'person'::text);
+
+CREATE INDEX data_keys_tenant ON lake.data_keys USING btree (tenant, kind) WHERE (kind <> 'person'::text);
+
+CREATE INDEX data_keys_wrapped_by ON lake.data_keys USING btree (wrapped_by);
+
 CREATE INDEX api_keys_owner ON nexus.api_keys USING btree (tenant, owner, id COLLATE "C");
 
 CREATE INDEX api_keys_tenant ON nexus.api_keys USING btree (tenant, id COLLATE "C");
@@ -724,6 +799,12 @@ CREATE TRIGGER keep_365_days BEFORE DELETE ON nexus.audit FOR EACH ROW EXECUTE F
 
 CREATE TRIGGER no_truncation BEFORE TRUNCATE ON nexus.audit FOR EACH STATEMENT EXECUTE FUNCTION nexus.refuse_early_audit_removal();
 
+ALTER TABLE ONLY lake.data_keys
+    ADD CONSTRAINT data_keys_wrapped_by_fkey FOREIGN KEY (wrapped_by) REFERENCES lake.data_keys(id);
+
+ALTER TABLE ONLY lake.dataset_versions
+    ADD CONSTRAINT dataset_versions_dataset_id_fkey FOREIGN KEY (dataset_id) REFERENCES lake.datasets(id) ON DELETE CASCADE;
+
 ALTER TABLE ONLY nexus.api_keys
     ADD CONSTRAINT api_keys_replaced_by_fkey FOREIGN KEY (replaced_by) REFERENCES nexus.api_keys(id);
 
@@ -766,7 +847,15 @@ ALTER TABLE ONLY nexus.workloads
 ALTER TABLE ONLY user_data.linked_accounts
     ADD CONSTRAINT linked_accounts_user_id_fkey FOREIGN KEY (user_id) REFERENCES nexus.users(id) ON DELETE CASCADE;
 
+ALTER TABLE lake.data_keys ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE lake.dataset_versions ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE lake.datasets ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY tenant_isolation ON lake.data_keys USING (platform.sees(tenant)) WITH CHECK (platform.sees(tenant));
+
+CREATE POLICY tenant_isolation ON lake.dataset_versions USING ((tenant = platform.current_tenant())) WITH CHECK ((tenant = platform.current_tenant()));
 
 CREATE POLICY tenant_isolation ON lake.datasets USING ((tenant = platform.current_tenant())) WITH CHECK ((tenant = platform.current_tenant()));
 

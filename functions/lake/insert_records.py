@@ -25,7 +25,7 @@ def insert_records(dataset: Annotated[str, Path(pattern=IDENTIFIER)]) -> Respons
     body = app.body()
     most = allowed_rows(dataset)
     with transaction() as tx:
-        target = find_dataset(tx, dataset)
+        target = find_dataset(tx, dataset, hold=True)
         parsed = parse_body(body.media_type, body.charset, body.content, target.columns)
         receipt = insert(tx, target, parsed, most=most)
     relay_now()

@@ -51,7 +51,7 @@ _SECURITY: dict[str, Any] = {
         "description": "The session of a user who has signed in; `__Host-datapunk` over HTTPS.",
     },
 }
-_WITHOUT_BODY = ("get", "head", "options")
+_WITHOUT_BODY = ("get", "head", "options", "delete")
 _REST: dict[str, Any] = {
     "name": "path",
     "in": "path",
@@ -104,6 +104,19 @@ _OAUTH_ERROR: dict[str, Any] = {
 }
 
 
+_REST_ERROR: dict[str, Any] = {
+    "type": "object",
+    "required": ["code", "message", "details", "hint"],
+    "properties": {
+        "code": {"type": "string", "example": "PGRST100"},
+        "message": {"type": "string"},
+        "details": {"type": "string", "nullable": True},
+        "hint": {"type": "string", "nullable": True},
+    },
+    "description": "What went wrong, as PostgREST says it.",
+}
+
+
 def build() -> str:
     """Return the document as JSON text."""
     document: dict[str, Any] = {
@@ -118,7 +131,11 @@ def build() -> str:
         "tags": [],
         "paths": {},
         "components": {
-            "schemas": {"Problem": _TEXT, "OAuthError": _OAUTH_ERROR},
+            "schemas": {
+                "Problem": _TEXT,
+                "OAuthError": _OAUTH_ERROR,
+                "RestError": _REST_ERROR,
+            },
             "securitySchemes": _SECURITY,
         },
     }
@@ -154,13 +171,13 @@ def _complete(
 ) -> None:
     """Add what the resolver cannot know: names, raw bodies, other media types, problems."""
     routes = [*app._static_routes, *app._dynamic_routes]  # noqa: SLF001 -- there is no public list
-    if len(routes) == 1:
-        item["operationId"] = operation.id
-    elif len({route.openapi_path for route in routes}) == 1:
-        item["operationId"] = f"{operation.id}.{method}"
-    else:
-        item["operationId"] = f"{operation.id}.{path.strip('/')}"
-    route = next(route for route in routes if route.openapi_path == path)
+    here = [route for route in routes if route.openapi_path == path]
+    item["operationId"] = operation.id
+    if len(here) < len(routes):
+        item["operationId"] += f".{path.strip('/')}"
+    if len(here) > 1:
+        item["operationId"] += f".{method}"
+    route = next(route for route in here if route.method.lower() == method)
     item["description"] = inspect.getdoc(route.func) or ""
     item["summary"] = operation.summary[:1].upper() + operation.summary[1:]
     errors: list[type[DatapunkError]] = [*app.raises, *_ANY_ROUTE]
@@ -201,6 +218,13 @@ def _successes(item: dict[str, Any], app: HttpFunction) -> dict[str, Any]:
 
 
 def _problems(app: HttpFunction, errors: list[type[DatapunkError]]) -> dict[str, Any]:
+    if (shape := app.error_shape) is not None:
+        schema = {"$ref": f"#/components/schemas/{shape.schema}"}
+        written = {"application/json": {"schema": schema}}
+        return {
+            str(status): {"description": text, "content": written}
+            for status, text in shape.statuses.items()
+        }
     content = {PROBLEM_JSON: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     if app.answers_in_oauth:
         content["application/json"] = {"schema": {"$ref": "#/components/schemas/OAuthError"}}

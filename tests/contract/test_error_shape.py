@@ -5,6 +5,7 @@
 OAuth's endpoints have a shape of their own (RFC 6749, 5.2): `error` and `error_description`. What is refused
 before it gets there, by the edge that all routes have, is a problem document there too. Calls of other
 services have Connect's shape: `code`, `message` and `details`, with the problem among the details.
+PostgREST's face has PostgREST's shape, whatever goes wrong: `code`, `message`, `details`, `hint`.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from tests.support.invoking import Answer, Invoker, answer
 from tests.support.samples import http_event, http_operations, load_sample
 
 HTTP = http_operations()
-EVERY_METHOD = {"nexus.route"}
+EVERY_METHOD = {"nexus.route", "lake.write_rest"}
+REST = {"lake.read_rest", "lake.write_rest"}
 METHODS = [
     (method, operation)
     for method in ("PATCH", "DELETE", "TRACE", "")
@@ -42,7 +44,9 @@ CALLS = {operation for operation in HTTP if operation.endswith(".serve_rpc")}
 NEED_DATABASE = [
     o
     for o in HTTP
-    if o.startswith(("lake.", "stream.list")) and "health" not in o and o not in CALLS
+    if o.startswith(("lake.", "stream.list"))
+    and "health" not in o
+    and o not in {*CALLS, "lake.infer_dataset"}
 ]
 CODES = {cls.code: cls.status for cls in error_classes()}
 MEMBERS = {"type", "title", "status", "detail", "instance", "code", "action", "trace_id", "errors"}
@@ -73,8 +77,29 @@ def assert_problem(found: Answer, path: str) -> None:
     assert ("retry-after" in found.headers) is (found.status in (429, 503))
 
 
+def assert_rest_error(found: Answer) -> None:
+    """Look at an error in PostgREST's shape, which its operations answer with whatever goes wrong."""
+    assert found.headers["content-type"] == "application/json"
+    assert set(found.json) == {"code", "message", "details", "hint"}
+    assert found.json["code"]
+    assert found.json["message"]
+    assert [word for word in INSIDE if word in found.body] == []
+    assert ("retry-after" in found.headers) is (found.status in (429, 503))
+
+
+def assert_shape(operation: str, found: Answer, path: str) -> None:
+    """Look at what every operation but PostgREST's answers with a problem document."""
+    if operation in REST:
+        assert_rest_error(found)
+    else:
+        assert_problem(found, path)
+
+
 def assert_refusal(operation: str, found: Answer, path: str) -> None:
-    """Look at a failure's shape: OAuth's or Connect's own where they are spoken, a problem elsewhere."""
+    """Look at a failure's shape: that of the protocol which is spoken there, a problem elsewhere."""
+    if operation in REST:
+        assert_rest_error(found)
+        return
     if operation in CALLS and found.headers["content-type"] == "application/json":
         assert_connect(found)
         return
@@ -121,7 +146,7 @@ def test_a_route_that_is_none(operation: str) -> None:
     found = answer(operation, event)
     # Then
     assert found.status == 404
-    assert_problem(found, "/v1/nothing/here")
+    assert_shape(operation, found, "/v1/nothing/here")
     assert_carried(found)
 
 
@@ -133,7 +158,7 @@ def test_a_method_that_is_none(method: str, operation: str) -> None:
     found = answer(operation, event)
     # Then
     assert found.status == 404
-    assert_problem(found, event["path"])
+    assert_shape(operation, found, event["path"])
 
 
 @pytest.mark.parametrize("operation", NEED_DATABASE)
@@ -141,8 +166,9 @@ def test_a_database_that_is_gone(operation: str, invoke: Invoker) -> None:
     # Given / When
     found = invoke(operation)
     # Then
-    assert (found.status, found.json["dependency"]) == (503, "postgresql")
-    assert_problem(found, load_sample(operation)["path"])
+    assert found.status == 503
+    assert operation in REST or found.json["dependency"] == "postgresql"
+    assert_shape(operation, found, load_sample(operation)["path"])
 
 
 @pytest.mark.parametrize("operation", NEED_DATABASE)
@@ -155,7 +181,7 @@ def test_a_setting_that_is_missing(
     found = invoke(operation)
     # Then
     assert (found.status, found.json["code"]) == (500, "configuration")
-    assert_problem(found, load_sample(operation)["path"])
+    assert_shape(operation, found, load_sample(operation)["path"])
 
 
 @pytest.mark.parametrize("operation", NEED_DATABASE)
@@ -163,8 +189,9 @@ def test_no_time_left(operation: str, invoke: Invoker) -> None:
     # Given / When
     found = invoke(operation, seconds=0.1)
     # Then
-    assert (found.status, found.json["code"]) == (504, "deadline_exceeded")
-    assert_problem(found, load_sample(operation)["path"])
+    code = "57014" if operation in REST else "deadline_exceeded"
+    assert (found.status, found.json["code"]) == (504, code)
+    assert_shape(operation, found, load_sample(operation)["path"])
 
 
 @pytest.mark.parametrize("operation", HTTP)

@@ -41,6 +41,8 @@ EXAMPLES = 8
 """Random requests for each operation, besides those at the bounds."""
 SCOPES = ("read", "write", "admin")
 NOBODY = "client:nobody-at-all"
+SPARE = "spare"
+"""A dataset that is there to be deleted."""
 UNCHECKED: list[Any] = [positive_data_acceptance, unsupported_method]
 NEEDS = re.compile(r"Needs the scope `(\w+)`")
 UNSCOPED = {
@@ -60,6 +62,8 @@ CHOOSY = {
     *("nexus.get_request", "nexus.delete_route", "nexus.roll_back_route", "nexus.invalidate_cache"),
     *(f"nexus.route.{method}" for method in ("get", "head", "options", "put", "post", "patch")),
     "nexus.route.delete",
+    *("nexus.get_rate_limit", "lake.insert_records", "lake.write_rest", "stream.publish_event"),
+    *("lake.change_dataset", "lake.infer_dataset"),
 }
 """Operations that need more than chance to do their work; their own tests have them do it."""
 LIMIT = """
@@ -111,7 +115,8 @@ def stage(platform: Clone) -> Stage:
 
 def _existing(admin: Web, anyone: Web, demo: str) -> dict[str, str]:
     definition = {"name": "fuzzed", "columns": [{"name": "id", "type": "text"}], "key": ["id"]}
-    assert admin.post("/v1/lake/datasets", definition).status == 201
+    for name in ("fuzzed", SPARE):
+        assert admin.post("/v1/lake/datasets", {**definition, "name": name}).status == 201
     user = admin.post("/v1/nexus/users", {"email": "fuzzed@example.com", "name": "Fuzzed"}).json()
     key = admin.post("/v1/nexus/api-keys", {"name": "fuzzed", "scopes": ["read"]}).json()
     workload = admin.call("PUT", "/v1/nexus/workloads/fuzzed", {"scopes": ["read"]}).json()
@@ -149,6 +154,8 @@ def _drive_carefully(case: schemathesis.Case[Any], stage: Stage) -> None:
     for name, value in drawn.items():
         if name == "client" and re.search(CLIENT, unquote(str(value))):
             drawn[name] = NOBODY
+        elif name == "dataset" and case.method == "DELETE":
+            drawn[name] = SPARE
         elif name in stage.known and (exists := next(stage.known[name])) is not None:
             drawn[name] = exists
     body: Any = case.body
@@ -202,7 +209,7 @@ def test_every_operation_was_reached_and_most_did_their_work() -> None:
     # Then
     assert set(answered) == every
     assert {name for name in closed if answered[name][401]} == set()
-    assert idle <= CHOOSY
+    assert {name for name in idle if not {name, ".".join(name.split(".")[:2])} & CHOOSY} == set()
 
 
 @pytest.mark.parametrize(("method", "path", "item"), CLOSED)

@@ -28,6 +28,8 @@ ANSWERS = {
 }
 """Where the good answer is not just any 2xx."""
 OTHER: dict[str, dict[str, Any]] = {
+    "lake.extend_partitions": {"made": 0, "left": 0, "validated": 0},
+    "lake.rotate_data_keys": {"tenants": 0, "own": 0, "persons": 0, "left": False},
     "lake.warm_cache": {"hot": 0, "loaded": 0},
     "nexus.ensure_client": {"id": "datapunk-cli", "tenant": "public", "public": True},
     "nexus.ensure_user": {"email": "admin@example.com", "name": "Administrator"},

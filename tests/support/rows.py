@@ -20,6 +20,14 @@ JSON_VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
     max_leaves=6,
 )
+
+
+def _ranges(bounds: st.SearchStrategy[Any]) -> st.SearchStrategy[str]:
+    """Return ranges as PostgreSQL writes them back."""
+    pairs = st.lists(bounds, min_size=2, max_size=2, unique=True).map(sorted)
+    return st.just("empty") | pairs.map(lambda pair: f"[{pair[0]},{pair[1]})")
+
+
 VALUES: dict[ColumnType, st.SearchStrategy[Any]] = {
     # An empty CSV field is null, so no format can be asked for an empty text in all three.
     ColumnType.TEXT: TEXTS.filter(bool),
@@ -37,6 +45,14 @@ VALUES: dict[ColumnType, st.SearchStrategy[Any]] = {
     ),
     ColumnType.UUID: st.uuids(),
     ColumnType.JSON: JSON_VALUES,
+    ColumnType.INTEGER_RANGE: _ranges(st.integers(-1000, 1000)),
+    ColumnType.DECIMAL_RANGE: _ranges(
+        st.integers(-1000, 1000).map(lambda n: Decimal(n) / 4 + Decimal("0.00"))
+    ),
+    ColumnType.DATE_RANGE: _ranges(st.dates()),
+    ColumnType.TIMESTAMP_RANGE: st.sampled_from(
+        ["empty", '["2026-01-01 00:00:00+00",)', '(,"2026-11-28 04:30:00+00"]']
+    ),
 }
 
 

@@ -59,6 +59,7 @@ def http_operations() -> list[str]:
 def http_event(  # noqa: PLR0913 -- a request has that many parts
     operation: str,
     *,
+    method: str | None = None,
     path: Mapping[str, str] | None = None,
     query: Query | None = None,
     body: str | bytes | Any = None,
@@ -74,6 +75,8 @@ def http_event(  # noqa: PLR0913 -- a request has that many parts
     A body that is neither text nor bytes is sent as JSON. `tenant` sets what an authorizer would.
     """
     event = copy.deepcopy(load_sample(operation))
+    if method is not None:
+        event["httpMethod"] = event["requestContext"]["httpMethod"] = method
     if path is not None:
         event["pathParameters"] = dict(path)
         event["path"] = event["resource"]

@@ -133,9 +133,15 @@ def _with_request(user: UserAccount) -> Changes:
 
 
 SCENES: dict[str, Callable[[UserAccount], Changes]] = {
+    "lake.change_dataset": _after("lake.create_dataset"),
+    "lake.delete_dataset": _after("lake.create_dataset"),
     "lake.get_dataset": _after("lake.create_dataset"),
+    "lake.list_versions": _after("lake.create_dataset"),
     "lake.insert_records": _after("lake.create_dataset"),
     "lake.query_records": _after("lake.create_dataset", "lake.insert_records"),
+    "lake.read_rest": _after("lake.create_dataset", "lake.insert_records"),
+    "lake.write_rest": _after("lake.create_dataset"),
+    "lake.scan_dataset": _after("lake.create_dataset"),
     "nexus.authorize": _with_token,
     "nexus.begin_authorization": _signed_in,
     "nexus.complete_federated_sign_in": _back_from_provider,

@@ -46,7 +46,7 @@ BEGIN
           AND tablename <> 'datapunk_migrations'
     LOOP
         IF found.place IN ('lake_data', 'public') THEN
-            EXECUTE 'DROP TABLE ' || found.name || ' CASCADE';
+            EXECUTE 'DROP TABLE IF EXISTS ' || found.name || ' CASCADE';
         ELSE
             EXECUTE 'SELECT EXISTS (SELECT FROM ' || found.name || ')' INTO filled;
             IF filled THEN

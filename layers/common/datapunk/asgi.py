@@ -29,7 +29,7 @@ from datapunk.http import (
 )
 from datapunk.identity import Caller
 from datapunk.problems import PROBLEM_JSON
-from datapunk.proxy import problem_answer, refuse
+from datapunk.proxy import error_answer, refuse
 from datapunk.received import Received
 from datapunk.validation import refused
 
@@ -81,8 +81,8 @@ def _with_multiple_headers(answer: dict[str, Any]) -> dict[str, Any]:
 
 
 async def _answer_error(request: Request, raised: Exception) -> Response:
-    status, headers, body = problem_answer(_translated(raised), request.url.path)
-    return Response(body, status, headers, PROBLEM_JSON)
+    status, headers, media_type, body = error_answer(_translated(raised), request.url.path)
+    return Response(body, status, headers, media_type)
 
 
 def _translated(raised: Exception) -> DatapunkError:

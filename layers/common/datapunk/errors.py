@@ -4,6 +4,7 @@ Raised low, by meaning; mapped once, at the edge, by class::
 
     DatapunkError                 500  internal
     ├── ConfigurationError        500  configuration
+    ├── DamagedCellError          500  damaged_value
     ├── MalformedRequestError     400  malformed_request
     ├── UnauthenticatedError      401  unauthenticated
     ├── ForbiddenError            403  forbidden
@@ -29,7 +30,7 @@ default message; `action` says what the caller can do.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
@@ -79,6 +80,13 @@ class ConfigurationError(DatapunkError):
 
     code = "configuration"
     action = "The operator must set the named variable in the template or the environment."
+
+
+class DamagedCellError(DatapunkError):
+    """An encrypted value was changed, or does not belong to its row."""
+
+    code = "damaged_value"
+    action = "Restore the row from a backup; the trace id tells the operator which query found it."
 
 
 class MalformedRequestError(DatapunkError):
@@ -238,6 +246,21 @@ class DeadlineExceededError(DatapunkError):
     code = "deadline_exceeded"
     retryable = True
     action = "Ask for less at once: a smaller page, a narrower filter, a smaller body."
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorShape:
+    """How a foreign protocol writes errors, as JSON.
+
+    `own` are errors in the protocol's own words, which are raised besides those of the tree; `document` makes
+    status and members of either. `schema` is their name in the API's document, `statuses` are all that there
+    are, with what they mean.
+    """
+
+    schema: str
+    own: type[Exception]
+    document: Callable[[Exception], tuple[int, Mapping[str, Any]]]
+    statuses: Mapping[int, str]
 
 
 def error_classes() -> list[type[DatapunkError]]:

@@ -28,6 +28,7 @@ from datapunk.context import current, working
 from datapunk.errors import (
     ConfigurationError,
     DatapunkError,
+    ErrorShape,
     MalformedRequestError,
     NotFoundError,
     PayloadTooLargeError,
@@ -38,11 +39,10 @@ from datapunk.hygiene import add_headers, check_query, clean_request, has_query
 from datapunk.identity import Caller
 from datapunk.parameters import declared_parameters
 from datapunk.policy import require
-from datapunk.problems import PROBLEM_JSON
-from datapunk.proxy import MAX_BODY_BYTES, dumps, problem_answer, refuse, work_of
+from datapunk.proxy import JSON, MAX_BODY_BYTES, dumps, error_answer, refuse, work_of
 from datapunk.received import Received, read_content_type
 from datapunk.settings import settings
-from datapunk.telemetry import logger, observe
+from datapunk.telemetry import count, logger, observe
 from datapunk.validation import refused
 
 LambdaHandler = Callable[[dict[str, Any], Any], dict[str, Any]]
@@ -96,6 +96,8 @@ class HttpFunction(APIGatewayRestResolver):
         self.parameters = tuple(parameters)
         self.answers_in_oauth = False
         """Whether errors have OAuth's shape, and problem documents only what precedes the handler."""
+        self.error_shape: ErrorShape | None = None
+        """How errors are written, those too that precede the handler, where not as problem documents."""
         self.guard = guard
         self._declared: dict[str, frozenset[str]] = {}
         self._received: Received | None = None
@@ -179,9 +181,21 @@ class HttpFunction(APIGatewayRestResolver):
     def _to_proxy_event(self, event: dict[str, Any]) -> _Event:
         return _Event(event, self._json_body_deserializer)
 
+    def write_errors_as(self, shape: ErrorShape) -> None:
+        """Write all errors in a foreign protocol's shape."""
+        self.error_shape = shape
+        self.exception_handler(shape.own)(lambda raised: self._answer_own(shape, raised))
+
+    def _answer_own(self, shape: ErrorShape, raised: Exception) -> Response[str]:
+        status, document = shape.document(raised)
+        if (work := current()) is not None:
+            count("error_rate_total", service=work.service, error_type=str(document["code"]))
+        return Response(status_code=status, content_type=JSON, body=dumps(document))
+
     def _answer_error(self, raised: Exception) -> Response[str]:
-        status, headers, body = problem_answer(as_datapunk_error(raised), self.current_event.path)
-        return Response(status_code=status, content_type=PROBLEM_JSON, body=body, headers=headers)
+        error, path = as_datapunk_error(raised), self.current_event.path
+        status, headers, media_type, body = error_answer(error, path, self.error_shape)
+        return Response(status_code=status, content_type=media_type, body=body, headers=headers)
 
 
 def http_function(
@@ -205,7 +219,12 @@ def http_function(
 
     def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         return serve(
-            operation, guard, event, context, lambda received: _resolve(app, received, context)
+            operation,
+            guard,
+            event,
+            context,
+            lambda received: _resolve(app, received, context),
+            app.error_shape,
         )
 
     return app, handler
@@ -217,17 +236,19 @@ def serve(
     event: dict[str, Any],
     context: Any,
     respond: Callable[[Received], dict[str, Any]],
+    shape: ErrorShape | None = None,
 ) -> dict[str, Any]:
     """Answer a request with what `respond` makes of it, and with all that every answer has in common.
 
-    `respond` gets the request cleaned; it may raise nothing.
+    `respond` gets the request cleaned; it may raise nothing. `shape` is how errors are written where not as
+    problem documents.
     """
     started = time.perf_counter()
     event = clean_request(event)
     received = Received(event)
     with working(work_of(operation, received, context)) as work:
         answer = guarded(
-            guard, event, work, lambda: respond(received), lambda error: refuse(error, event)
+            guard, event, work, lambda: respond(received), lambda error: refuse(error, event, shape)
         )
         headers = answer.setdefault("multiValueHeaders", {})
         add_headers(headers, secure=_is_secure())
@@ -276,7 +297,7 @@ def _resolve(app: HttpFunction, received: Received, context: Any) -> dict[str, A
             check_query(event, app.declared(str(event.get("resource") or "")))
         return app.resolve_received(received, context)
     except Exception as error:  # noqa: BLE001 -- a caller gets a problem document in any case
-        return refuse(as_datapunk_error(error), event)
+        return refuse(as_datapunk_error(error), event, app.error_shape)
 
 
 def check_caller(operation: str, event: Mapping[str, Any]) -> None:

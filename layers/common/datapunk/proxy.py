@@ -15,12 +15,13 @@ from datapunk.context import (
     current,
     deadline_of,
 )
-from datapunk.errors import DatapunkError, PausedError
+from datapunk.errors import DatapunkError, ErrorShape, PausedError
 from datapunk.identity import caller_from_authorizer
 from datapunk.problems import PROBLEM_JSON, problem, problem_headers
 from datapunk.received import Received
 from datapunk.telemetry import count, logger
 
+JSON = "application/json"
 MAX_BODY_BYTES = 6 * 1024 * 1024
 """Lambda's limit for a request; API Gateway would let 10 MB through."""
 
@@ -44,13 +45,15 @@ def _bearer(authorization: str) -> str:
     return token.strip() if scheme.lower() == "bearer" else ""
 
 
-def refuse(error: DatapunkError, event: Mapping[str, Any]) -> dict[str, Any]:
+def refuse(
+    error: DatapunkError, event: Mapping[str, Any], shape: ErrorShape | None = None
+) -> dict[str, Any]:
     """Return the answer to a request no handler looks at."""
-    status, headers, body = problem_answer(error, event.get("path", ""))
+    status, headers, media_type, body = error_answer(error, event.get("path", ""), shape)
     return {
         "statusCode": status,
         "multiValueHeaders": {
-            "Content-Type": [PROBLEM_JSON],
+            "Content-Type": [media_type],
             **{name: [value] for name, value in headers.items()},
         },
         "body": body,
@@ -58,16 +61,25 @@ def refuse(error: DatapunkError, event: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def problem_answer(error: DatapunkError, path: str) -> tuple[int, dict[str, str], str]:
-    """Log and count the error; return its status, headers and problem document."""
+def error_answer(
+    error: DatapunkError, path: str, shape: ErrorShape | None = None
+) -> tuple[int, dict[str, str], str, str]:
+    """Log and count the error; return its status, headers, media type and document.
+
+    That is a problem document, or what `shape` makes of the error.
+    """
     work = current()
     # What an operator has paused fails by intent: the line of the request says enough.
     if error.status >= 500 and not isinstance(error, PausedError):  # noqa: PLR2004 -- server errors
         logger().exception("request failed", extra={"code": error.code})
     if work is not None:
         count("error_rate_total", service=work.service, error_type=error.code)
+    headers = problem_headers(error)
+    if shape is not None:
+        status, own = shape.document(error)
+        return status, headers, JSON, dumps(own)
     document = problem(error, instance=path, trace_id=work.trace.trace_id if work else "")
-    return error.status, problem_headers(error), dumps(document)
+    return error.status, headers, PROBLEM_JSON, dumps(document)
 
 
 def dumps(value: Any) -> str:

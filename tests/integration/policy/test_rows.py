@@ -62,6 +62,10 @@ class Row:
 STATEMENTS = {
     "lake.datasets": "(tenant, name, columns, table_name, owner)"
     " VALUES (%(tenant)s, %(mark)s, '[]', %(mark)s, 'x')",
+    "lake.dataset_versions": "(tenant, dataset_id, version, definition, changed_by)"
+    " VALUES (%(tenant)s, gen_random_uuid(), 1, '{}', %(mark)s)",
+    "lake.data_keys": "(tenant, kind, subject, erased_at)"
+    " VALUES (%(tenant)s, 'person', %(mark)s::bytea, now())",
     "stream.events": "(tenant, id, source, type, time)"
     " VALUES (%(tenant)s, %(mark)s, '/policy', 'tried', now())",
     "nexus.tenants": "(id, name) VALUES (%(tenant)s, %(mark)s)"
@@ -116,6 +120,8 @@ def _statement(row: Row, mark: str) -> tuple[str, dict[str, Any]]:
 
 FOUND_BY = {
     "lake.datasets": "name",
+    "lake.dataset_versions": "changed_by",
+    "lake.data_keys": "subject",
     "stream.events": "id",
     "nexus.tenants": "name",
     "nexus.users": "email",
@@ -141,7 +147,9 @@ FOUND_BY = {
     "platform.cache_writes": "key",
     "platform.cache_heat": "key",
 }
-BYTES = {"nexus.audit_heads", "nexus.audit_anchors", "nexus.oauth_refresh_tokens"}
+BYTES = {
+    *("lake.data_keys", "nexus.audit_heads", "nexus.audit_anchors", "nexus.oauth_refresh_tokens")
+}
 """Tables whose mark is a digest's."""
 NUMBERS = {"nexus.route_epoch"}
 """Tables whose mark is a number's."""

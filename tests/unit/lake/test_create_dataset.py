@@ -69,7 +69,7 @@ def test_another_tenant_may_have_the_same_name(database: str, invoke: Invoker) -
 
 def test_every_column_type_and_the_longest_names(database: str, invoke: Invoker) -> None:
     # Given
-    columns = [{"name": f"{kind}_" + "x" * 50, "type": kind} for kind in ColumnType]
+    columns = [{"name": f"{kind}_".ljust(63, "x"), "type": kind} for kind in ColumnType]
     # When
     answer = invoke(OPERATION, body={"name": "d" * 63, "columns": columns})
     # Then

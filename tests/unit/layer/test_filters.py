@@ -9,7 +9,9 @@ import pytest
 from datapunk.errors import InvalidInputError
 from datapunk.lake.columns import Column, ColumnType
 from datapunk.lake.datasets import Dataset
-from datapunk.lake.filters import AGGREGATES, COMPARISONS, NOTHING, Order, read_query
+from datapunk.lake.filters import NOTHING, read_query
+from datapunk.lake.operators import AGGREGATES, COMPARISONS
+from datapunk.lake.plan import Order
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -23,6 +25,7 @@ def dataset(*, key: tuple[str, ...] = ()) -> Dataset:
     ]
     return Dataset(
         name="d",
+        tenant="public",
         description="",
         version=1,
         columns=columns,
@@ -216,6 +219,6 @@ def test_any_parameters_are_read_or_refused(parameters: dict[str, list[str]]) ->
         # Then
         assert error.errors
     else:
-        assert {item.column.name for item in query.filters} <= names
-        assert all(item.column is None or item.column.name in names for item in query.outputs)
+        assert {item.field.column.name for item in query.filters} <= names
+        assert all(item.field is None or item.field.column.name in names for item in query.outputs)
         assert 1 <= query.limit <= 1000

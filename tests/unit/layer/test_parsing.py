@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from datapunk.errors import InvalidInputError, MalformedRequestError
-from datapunk.lake.columns import Column, ColumnType
+from datapunk.lake.columns import RANGES, Column, ColumnType
 from datapunk.lake.parsing import CHUNK, CSV, JSON, MAX_ERRORS, NDJSON, parse_body
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,6 +27,7 @@ READERS: dict[ColumnType, Any] = {
     ColumnType.TIMESTAMP: dt.datetime.fromisoformat,
     ColumnType.UUID: uuid.UUID,
     ColumnType.JSON: json.loads,
+    **dict.fromkeys(RANGES, str),
 }
 COLUMNS = [
     Column(name="id", type=ColumnType.INTEGER, nullable=False),

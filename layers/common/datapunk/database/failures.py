@@ -69,6 +69,17 @@ def copy_position(error: BaseException | None) -> tuple[int, str | None] | None:
     return (int(match["line"]), match["column"]) if match else None
 
 
+def violated_reference(error: BaseException) -> str | None:
+    """Return the name of the foreign key that a statement broke, None where it broke none."""
+    cause = error.__cause__
+    return cause.diag.constraint_name if isinstance(cause, pg.ForeignKeyViolation) else None
+
+
+def is_cancelled(error: BaseException) -> bool:
+    """Tell whether the database gave a statement up when its time was over."""
+    return isinstance(error.__cause__, pg.QueryCanceled)
+
+
 def _fields(error: psycopg.Error) -> list[FieldError]:
     name = error.diag.column_name or ""
     if position := copy_position(error):

@@ -7,9 +7,24 @@ import uuid
 from decimal import Decimal
 from enum import StrEnum
 from functools import cache
-from typing import Annotated, Any
+from typing import Annotated, Any, LiteralString
 
-from pydantic import BaseModel, ConfigDict, Field, Json, StringConstraints, TypeAdapter
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    Json,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import to_json
+
+from datapunk.lake.checks import Checks, as_utc, checked_type
+from datapunk.lake.privacy.declared import Mask, Masking, Protection
+from datapunk.lake.ranges import range_of
 
 IDENTIFIER = r"^[a-z][a-z0-9_]{0,62}$"
 RESERVED = frozenset(
@@ -31,9 +46,13 @@ class ColumnType(StrEnum):
     TIMESTAMP = "timestamp"
     UUID = "uuid"
     JSON = "json"
+    INTEGER_RANGE = "integer_range"
+    DECIMAL_RANGE = "decimal_range"
+    DATE_RANGE = "date_range"
+    TIMESTAMP_RANGE = "timestamp_range"
 
 
-SQL_TYPES = {
+SQL_TYPES: dict[ColumnType, LiteralString] = {
     ColumnType.TEXT: "text",
     ColumnType.INTEGER: "bigint",
     ColumnType.NUMBER: "double precision",
@@ -43,6 +62,10 @@ SQL_TYPES = {
     ColumnType.TIMESTAMP: "timestamptz",
     ColumnType.UUID: "uuid",
     ColumnType.JSON: "jsonb",
+    ColumnType.INTEGER_RANGE: "int8range",
+    ColumnType.DECIMAL_RANGE: "numrange",
+    ColumnType.DATE_RANGE: "daterange",
+    ColumnType.TIMESTAMP_RANGE: "tstzrange",
 }
 """PostgreSQL's type of each column type; `timestamp` without an offset is read as UTC."""
 
@@ -57,11 +80,31 @@ PYTHON_TYPES: dict[ColumnType, Any] = {
     ColumnType.UUID: uuid.UUID,
     ColumnType.JSON: Any,
 }
+RANGES = {
+    ColumnType.INTEGER_RANGE: ColumnType.INTEGER,
+    ColumnType.DECIMAL_RANGE: ColumnType.DECIMAL,
+    ColumnType.DATE_RANGE: ColumnType.DATE,
+    ColumnType.TIMESTAMP_RANGE: ColumnType.TIMESTAMP,
+}
+"""Ranges, which are written as PostgreSQL's texts, and what their bounds are."""
+PYTHON_TYPES |= {
+    kind: Annotated[str, AfterValidator(range_of(PYTHON_TYPES[element]))]
+    for kind, element in RANGES.items()
+}
 """What a value is validated as."""
 
 Identifier = Annotated[
     str, StringConstraints(pattern=IDENTIFIER), Field(examples=["co2_weekly", "week", "ppm"])
 ]
+
+
+class Sensitivity(StrEnum):
+    """How careful one must be with what a column holds."""
+
+    PUBLIC = "public"
+    INTERNAL = "internal"
+    PERSONAL = "personal"
+    SECRET = "secret"  # noqa: S105 -- a class of data
 
 
 class Column(BaseModel):
@@ -73,6 +116,122 @@ class Column(BaseModel):
     type: ColumnType
     nullable: bool = Field(default=True, strict=True)
     description: str = Field(default="", max_length=1000)
+    default: Any = Field(
+        default=None, description="Value of rows that are written without one; null means none."
+    )
+    checks: Checks | None = Field(default=None, description="Rules that every value keeps to.")
+    sensitivity: Sensitivity = Field(
+        default=Sensitivity.INTERNAL, description="How careful one must be with the values."
+    )
+    protection: Protection | None = Field(
+        default=None, description="How the values are stored; null stores them as they are."
+    )
+    searchable: bool = Field(
+        default=False,
+        strict=True,
+        description="Whether rows can be found by an encrypted value (`eq`, `in`).",
+    )
+    masking: Masking | None = Field(
+        default=None, description="What is shown to whom; null shows the values to all readers."
+    )
+    deprecated: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=1000,
+        description="Why the column should not be used any more; null while it should.",
+    )
+    aliases: Annotated[tuple[Identifier, ...], Field(max_length=16)] = Field(
+        default=(), description="Names the column had before; requests may go on using them."
+    )
+
+    @model_validator(mode="after")
+    def _rules_fit_the_type(self) -> Column:
+        if self.checks is not None:
+            self.checks.require_fit(self.type, lambda value: stored_value(self.type, value))
+        if self.default is not None:
+            try:
+                column_value(self).validate_json(to_json(self.default), strict=True)
+            except ValidationError as error:
+                problem = error.errors()[0]["msg"]
+                raise ValueError(f"the default of {self.name} does not fit: {problem}") from None
+        self._require_protectable()
+        return self
+
+    def _require_protectable(self) -> None:
+        if self.encrypted and self.default is not None:
+            raise ValueError(
+                f"{self.name} is encrypted and has no default, which would be stored in clear"
+            )
+        if self.searchable and not self.encrypted:
+            raise ValueError(f"{self.name} is searchable as it is: only encrypted columns say so")
+        if self.searchable and self.type is ColumnType.JSON:
+            raise ValueError(f"{self.name} is json, whose values are not found by equality")
+        if self.masking is not None and self.type is not ColumnType.TEXT:
+            for method in sorted(self.masking.methods - {Mask.CLEAR, Mask.FULL}):
+                raise ValueError(f"{self.name} is no text, so that {method} cannot mask it")
+
+    @property
+    def required(self) -> bool:
+        """Whether a row must come with a value."""
+        return not self.nullable and self.default is None
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether values are stored encrypted."""
+        return self.protection is Protection.ENCRYPTED
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The column's name and those it had before."""
+        return (self.name, *self.aliases)
+
+
+def stored_type(column: Column) -> LiteralString:
+    """Return PostgreSQL's type of the column in its table."""
+    return "bytea" if column.encrypted else SQL_TYPES[column.type]
+
+
+def stored_value(kind: ColumnType, value: Any) -> Any:
+    """Return a JSON value as a value of the type. Raises ValueError (pydantic's) when it is none."""
+    return _plain(kind).validate_json(to_json(value), strict=True)
+
+
+def default_value(column: Column) -> Any:
+    """Return the column's default as a value of its type, None when it has none."""
+    return None if column.default is None else stored_value(column.type, column.default)
+
+
+def utc_default(column: Column) -> Any:
+    """Return the default as `default_value` does, a timestamp without an offset as one in UTC."""
+    return as_utc(default_value(column))
+
+
+@cache
+def _plain(kind: ColumnType) -> TypeAdapter[Any]:
+    return TypeAdapter(PYTHON_TYPES[kind])
+
+
+@cache
+def _annotation(kind: ColumnType, checks: Checks | None) -> Any:
+    if checks is None or checks.empty:
+        return PYTHON_TYPES[kind]
+    check = checked_type(checks, lambda value: stored_value(kind, value))
+    return Annotated[PYTHON_TYPES[kind], AfterValidator(check)]
+
+
+def annotation(column: Column) -> Any:
+    """Return what a value of the column, other than null, is validated as: its type and its checks."""
+    return _annotation(column.type, column.checks)
+
+
+def column_value(column: Column) -> TypeAdapter[Any]:
+    """Return the validator of one value of the column, other than null."""
+    return _value(column.type, column.checks)
+
+
+@cache
+def _value(kind: ColumnType, checks: Checks | None) -> TypeAdapter[Any]:
+    return TypeAdapter(_annotation(kind, checks))
 
 
 @cache
@@ -81,8 +240,12 @@ def text_value(kind: ColumnType) -> TypeAdapter[Any]:
     return TypeAdapter(Json if kind is ColumnType.JSON else PYTHON_TYPES[kind])
 
 
-@cache
-def text_values(kind: ColumnType, *, nullable: bool) -> TypeAdapter[Any]:
+def text_values(column: Column) -> TypeAdapter[Any]:
     """Return the validator of a column of texts, as in CSV; None stands for an empty field."""
-    one = Json if kind is ColumnType.JSON else PYTHON_TYPES[kind]
+    return _texts(column.type, column.checks, column.nullable)
+
+
+@cache
+def _texts(kind: ColumnType, checks: Checks | None, nullable: bool) -> TypeAdapter[Any]:  # noqa: FBT001
+    one = Json if kind is ColumnType.JSON else _annotation(kind, checks)
     return TypeAdapter(list[one | None] if nullable else list[one])  # type: ignore[valid-type]

@@ -3,105 +3,53 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
+from uuid import UUID
 
 from psycopg import sql
 from psycopg.types.json import Jsonb
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field
 
 from datapunk.database import Row, Transaction, load_queries
-from datapunk.errors import ConflictError, FieldError, NotFoundError
-from datapunk.lake.columns import RESERVED, SQL_TYPES, Column, ColumnType, Identifier
+from datapunk.errors import ConflictError, FieldError, InvalidInputError, NotFoundError
+from datapunk.lake.columns import Column, ColumnType
+from datapunk.lake.definition import DatasetDefinition, Declared, Named, Reference
+from datapunk.lake.partitions import OWNER_ROLE, SCHEMA, bounded_locks
+from datapunk.lake.tables import (
+    ROW_ID,
+    foreign_key,
+    require_patterns,
+    table_statements,
+)
 from datapunk.paging import Page, decode_cursor, encode_cursor
 
-SCHEMA = "lake_data"
-OWNER_ROLE = "lake_owner"
-ROW_ID = "_id"
-"""The key of tables whose dataset declares none."""
+__all__ = [
+    "OWNER_ROLE",
+    "ROW_ID",
+    "SCHEMA",
+    "Dataset",
+    "DatasetDefinition",
+    "create_dataset",
+    "find_dataset",
+    "list_datasets",
+]
 _SQL = Path(__file__).with_suffix(".sql")
 _LIST = "lake.datasets"
 
 
-class DatasetDefinition(BaseModel):
-    """What a dataset is made from."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        json_schema_extra={
-            "examples": [
-                {
-                    "name": "co2_weekly",
-                    "description": "Weekly CO2 at Mauna Loa",
-                    "columns": [
-                        {"name": "week", "type": "date", "nullable": False},
-                        {"name": "ppm", "type": "number"},
-                    ],
-                    "key": ["week"],
-                }
-            ]
-        },
-    )
-
-    name: Identifier
-    description: str = Field(default="", max_length=4000)
-    columns: Annotated[list[Column], Field(min_length=1, max_length=250)]
-    key: Annotated[list[Identifier], Field(max_length=16)] = Field(
-        default=[],
-        description="Columns that identify a row; a second row with the same key is refused.",
-    )
-
-    @field_validator("description")
-    @classmethod
-    def _storable(cls, value: str) -> str:
-        if "\x00" in value:
-            raise ValueError("must not contain the NUL character")
-        return value
-
-    @field_validator("columns")
-    @classmethod
-    def _columns_are_distinct(cls, columns: list[Column]) -> list[Column]:
-        names = [column.name for column in columns]
-        for name in names:
-            if names.count(name) > 1:
-                raise ValueError(f"the column {name} is declared twice")
-            if name in RESERVED:
-                raise ValueError(f"{name} has a meaning in queries and cannot name a column")
-        for column in columns:
-            if "\x00" in column.description:
-                raise ValueError(f"the description of {column.name} contains the NUL character")
-        return columns
-
-    @model_validator(mode="after")
-    def _key_is_declared(self) -> DatasetDefinition:
-        declared = {column.name: column for column in self.columns}
-        for name in self.key:
-            if name not in declared:
-                raise ValueError(f"the key names {name}, which is not a column")
-            if declared[name].type is ColumnType.JSON:
-                raise ValueError(f"the key names {name}, and a json column cannot be part of a key")
-        if len(set(self.key)) != len(self.key):
-            raise ValueError("the key names a column twice")
-        self.columns = [
-            column.model_copy(update={"nullable": False}) if column.name in self.key else column
-            for column in self.columns
-        ]
-        return self
-
-
-class Dataset(BaseModel):
+class Dataset(Declared, Named):
     """A dataset as it is stored."""
 
-    name: str
-    description: str
+    tenant: str
     version: int
-    columns: list[Column]
-    key: list[str]
     owner: str
     created_at: datetime
     updated_at: datetime
     table_name: str = Field(exclude=True)
+    id: UUID | None = Field(default=None, exclude=True)
 
     @property
     def etag(self) -> str:
@@ -114,8 +62,8 @@ class Dataset(BaseModel):
         return sql.Identifier(SCHEMA, self.table_name)
 
     def column(self, name: str) -> Column | None:
-        """Return the column called `name`, or None."""
-        return next((column for column in self.columns if column.name == name), None)
+        """Return the column called `name`, now or before it was renamed, or None."""
+        return next((column for column in self.columns if name in column.names), None)
 
     def row_key(self) -> list[Column]:
         """Return the columns that identify a row of the table."""
@@ -125,16 +73,20 @@ class Dataset(BaseModel):
 
 
 def create_dataset(tx: Transaction, definition: DatasetDefinition) -> Dataset:
-    """Create a dataset and its table. Raises ConflictError when the name is taken."""
-    table_name = f"{definition.name[:52]}_{secrets.token_hex(4)}"
+    """Create a dataset and its table.
+
+    Raises ConflictError when the name is taken, InvalidInputError for references that lead nowhere and
+    patterns that PostgreSQL does not know, ContentionError when a dataset referred to is being written for
+    longer than a moment.
+    """
+    require_patterns(tx, definition.columns)
+    table_name = f"{definition.name[:44]}_{secrets.token_hex(4)}"
     try:
         row = tx.one(
             load_queries(_SQL)["insert_dataset"],
             {
+                **stored(definition),
                 "name": definition.name,
-                "description": definition.description,
-                "columns": Jsonb([column.model_dump(mode="json") for column in definition.columns]),
-                "key": definition.key,
                 "table_name": table_name,
                 "owner": tx.caller.principal,
             },
@@ -144,22 +96,34 @@ def create_dataset(tx: Transaction, definition: DatasetDefinition) -> Dataset:
             f"There is a dataset called {definition.name} already.",
             errors=[FieldError("name", "is taken", "unique")],
         ) from error
-    dataset = _dataset(row or {})
+    dataset = to_dataset(row or {})
+    targets = [resolve(tx, dataset, link) for link in dataset.references]
+    record_version(tx, dataset)
     with tx.acting_as(OWNER_ROLE):
-        for statement in _table_statements(dataset, tx.caller.tenant):
+        for statement in table_statements(dataset, tx.caller.tenant):
             tx.execute(statement)
+        if targets:
+            bounded_locks(tx)
+        for link, target in zip(dataset.references, targets, strict=True):
+            tx.execute(foreign_key(dataset, link, target))
     return dataset
 
 
-def find_dataset(tx: Transaction, name: str) -> Dataset:
-    """Return the dataset called `name`. Raises NotFoundError when the caller's tenant has none."""
+def find_dataset(tx: Transaction, name: str, *, hold: bool = False) -> Dataset:
+    """Return the dataset called `name`. Raises NotFoundError when the caller's tenant has none.
+
+    With `hold` its definition stays as it is until the end of the transaction: for those who write rows.
+    Others may do the same at the same time; a change of the definition waits.
+    """
+    if hold:
+        tx.execute(load_queries(_SQL)["hold"], {"tenant": tx.caller.tenant, "name": name})
     return existing(look_up_dataset(tx, name), name)
 
 
 def look_up_dataset(tx: Transaction, name: str) -> Dataset | None:
     """Return the dataset called `name`, None when the caller's tenant has none."""
     row = tx.one(load_queries(_SQL)["find_dataset"], {"name": name})
-    return None if row is None else _dataset(row)
+    return None if row is None else to_dataset(row)
 
 
 def existing(dataset: Dataset | None, name: str) -> Dataset:
@@ -176,44 +140,82 @@ def list_datasets(tx: Transaction, *, limit: int, cursor: str | None = None) -> 
     """Return a page of datasets by name. Raises InvalidInputError for a foreign cursor."""
     after = str(decode_cursor(_LIST, cursor, 1)[0]) if cursor else ""
     rows = tx.all(load_queries(_SQL)["list_datasets"], {"after": after, "limit": limit + 1})
-    items = [_dataset(row) for row in rows[:limit]]
+    items = [to_dataset(row) for row in rows[:limit]]
     more = len(rows) > limit
     return Page(items=items, next_cursor=encode_cursor(_LIST, [items[-1].name]) if more else None)
 
 
-def _dataset(row: Row) -> Dataset:
-    return Dataset.model_validate(row)
+def referencing(tx: Transaction, name: str) -> list[tuple[Dataset, Reference]]:
+    """Return every reference to the dataset called `name`, with the dataset it belongs to."""
+    rows = tx.all(load_queries(_SQL)["referencing"], {"name": name})
+    datasets = [to_dataset(row) for row in rows]
+    return [(item, link) for item in datasets for link in item.references if link.dataset == name]
 
 
-def _table_statements(dataset: Dataset, tenant: str) -> list[sql.Composed]:
-    """Return the statements that create the dataset's table, under row-level security.
+def resolve(tx: Transaction, dataset: Dataset, link: Reference) -> Dataset:
+    """Return the dataset that a reference leads to.
 
-    A table holds the rows of one tenant, so its policy compares that tenant once per statement; rows need
-    no column for it, and bulk loads pay nothing.
+    Raises InvalidInputError where it does not exist, or the columns there identify no row or have other
+    types.
     """
-    parts: list[sql.Composable] = []
-    if not dataset.key:
-        # A cached sequence takes numbers by the thousand: loads are a sixth faster, gaps harm nobody.
-        identity = "{} bigint GENERATED ALWAYS AS IDENTITY (CACHE 1000)"
-        parts.append(sql.SQL(identity).format(sql.Identifier(ROW_ID)))
-    parts += [_column_definition(column) for column in dataset.columns]
-    key = sql.SQL(", ").join(sql.Identifier(column.name) for column in dataset.row_key())
-    parts.append(sql.SQL("PRIMARY KEY ({})").format(key))
-    isolation = (
-        "CREATE POLICY tenant_isolation ON {table} USING (platform.current_tenant() = {tenant}) "
-        "WITH CHECK (platform.current_tenant() = {tenant})"
-    )
-    return [
-        sql.SQL("CREATE TABLE {} ({})").format(dataset.table, sql.SQL(", ").join(parts)),
-        sql.SQL("ALTER TABLE {} ENABLE ROW LEVEL SECURITY").format(dataset.table),
-        sql.SQL(isolation).format(table=dataset.table, tenant=sql.Literal(tenant)),
-    ]
+    try:
+        target = dataset if link.dataset == dataset.name else find_dataset(tx, link.dataset)
+    except NotFoundError:
+        raise _unresolved(link, f"there is no dataset called {link.dataset}") from None
+    names = target_columns(link, target)
+    keys = [set(target.key), *(set(unique) for unique in target.unique)]
+    if not names or set(names) not in keys:
+        raise _unresolved(
+            link,
+            f"{', '.join(names) or 'no column'} is neither the key of {target.name} nor unique",
+        )
+    if len(names) != len(link.columns):
+        raise _unresolved(link, f"{len(link.columns)} columns cannot name {len(names)}")
+    for ours, theirs in zip(link.columns, names, strict=True):
+        here, there = dataset.column(ours), target.column(theirs)
+        if here is None or there is None or here.type is not there.type:
+            raise _unresolved(link, f"{ours} and {target.name}.{theirs} have different types")
+    return target
 
 
-def _column_definition(column: Column) -> sql.Composed:
-    kind: Any = SQL_TYPES[column.type]
-    return sql.SQL("{} {}{}").format(
-        sql.Identifier(column.name),
-        sql.SQL(kind),
-        sql.SQL("" if column.nullable else " NOT NULL"),
+def target_columns(link: Reference, target: Dataset) -> Sequence[str]:
+    """Return the columns a reference leads to: those it names, or the target's key."""
+    return link.references or target.key
+
+
+def _unresolved(link: Reference, message: str) -> InvalidInputError:
+    return InvalidInputError(
+        f"The reference of {', '.join(link.columns)} is not valid: {message}.",
+        errors=[FieldError("references", message, "reference")],
     )
+
+
+def stored(declared: Declared) -> dict[str, Any]:
+    """Return what the catalogue keeps of a definition, as parameters."""
+    document = declared.model_dump(mode="json")
+    kept = {name: document[name] for name in Declared.model_fields}
+    for name in ("columns", "unique", "indexes", "references"):
+        kept[name] = Jsonb(kept[name])
+    return kept
+
+
+def record_version(
+    tx: Transaction, dataset: Dataset, changes: Sequence[dict[str, Any]] = ()
+) -> None:
+    """Keep the dataset's definition as that of its version, with the changes that led to it."""
+    document = dataset.model_dump(mode="json")
+    definition = {name: document[name] for name in Declared.model_fields}
+    tx.execute(
+        load_queries(_SQL)["insert_version"],
+        {
+            "id": dataset.id,
+            "version": dataset.version,
+            "definition": Jsonb(definition),
+            "changes": Jsonb(list(changes)),
+        },
+    )
+
+
+def to_dataset(row: Row) -> Dataset:
+    """Return a row of the catalogue as a dataset."""
+    return Dataset.model_validate(row)

@@ -16,19 +16,25 @@ from datapunk.cache.namespaces import LAKE_DATASET
 from datapunk.cache.reading import load, read
 from datapunk.cache.values import Cached, Found
 from datapunk.cache.writing import stage
-from datapunk.database import Transaction
+from datapunk.database import Transaction, transaction
 from datapunk.lake.datasets import (
     Dataset,
     DatasetDefinition,
     create_dataset,
     existing,
+    find_dataset,
     look_up_dataset,
 )
+from datapunk.lake.versions import as_of, find_version
 
 
 def _encode(dataset: Dataset) -> str:
     # What callers are not shown is needed all the same.
-    document = {**dataset.model_dump(mode="json"), "table_name": dataset.table_name}
+    document = {
+        **dataset.model_dump(mode="json"),
+        "table_name": dataset.table_name,
+        "id": str(dataset.id),
+    }
     return orjson.dumps(document).decode()
 
 
@@ -60,11 +66,30 @@ def reload_definition(tenant: str, name: str) -> Definition:
     return _definition(load(DEFINITIONS, tenant, name), name)
 
 
+def read_earlier(name: str, version: int, freshness: str | None = None) -> Definition:
+    """Return the dataset called `name` as it was in a version of it, from the database.
+
+    That is as new as any position `freshness` demands. Raises NotFoundError when there is no such dataset or
+    version, InvalidInputError for a position that is none.
+    """
+    demanded(freshness)
+    with transaction() as tx:
+        dataset = find_dataset(tx, name)
+        if version != dataset.version:
+            dataset = as_of(dataset, find_version(tx, dataset, version))
+    return Definition(dataset, {}, cached=False)
+
+
 def create_definition(tx: Transaction, definition: DatasetDefinition) -> Definition:
     """Create a dataset, also for who reads it from the cache. Raises ConflictError when the name is taken."""
     dataset = create_dataset(tx, definition)
     version = stage(tx, DEFINITIONS, dataset.name, dataset, cause="lake.create_dataset")
     return Definition(dataset, {HEADER: position(version)}, cached=False)
+
+
+def stage_definition(tx: Transaction, name: str, dataset: Dataset | None, *, cause: str) -> None:
+    """Add to a change of a dataset that who reads it from the cache reads it as it is now (None: deleted)."""
+    stage(tx, DEFINITIONS, name, dataset, cause=cause)
 
 
 def _definition(found: Found[Dataset], name: str) -> Definition:

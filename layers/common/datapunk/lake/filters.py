@@ -10,23 +10,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from psycopg.types.json import Jsonb
-from pydantic import ValidationError
-
 from datapunk.errors import FieldError, InvalidInputError
-from datapunk.lake.columns import Column, ColumnType, text_value
+from datapunk.lake.columns import Column, ColumnType
 from datapunk.lake.datasets import Dataset
+from datapunk.lake.operators import COMPARISONS, aggregate_problem
+from datapunk.lake.plan import Comparison, Field, Order, Output
+from datapunk.lake.values import read_value, split_list
 from datapunk.paging import DEFAULT_LIMIT
 
-COMPARISONS = {"eq": "=", "neq": "<>", "gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
-NOTHING = {"null": "IS NULL", "not_null": "IS NOT NULL", "true": "IS TRUE", "false": "IS FALSE"}
-AGGREGATES = ("avg", "count", "max", "min", "sum")
-_NUMERIC = (ColumnType.INTEGER, ColumnType.NUMBER, ColumnType.DECIMAL)
+NOTHING = ("null", "not_null", "true", "false")
 _ITEM = re.compile(
     r"(?:(?P<alias>[a-z][a-z0-9_]{0,62}):)?"
     r"(?:(?P<column>[a-z][a-z0-9_]{0,62})(?:\.(?P<aggregate>[a-z]+)\(\))?|(?P<bare>[a-z]+)\(\))\Z"
 )
-_LIST_VALUE = re.compile(r'\s*(?:"((?:[^"\\]|\\.)*)"|([^,"]*))\s*(?:,|\Z)')
 _CONTROLS = ("select", "order", "limit", "cursor")
 
 QUERY_PARAMETERS = (
@@ -68,37 +64,11 @@ QUERY_PARAMETERS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Filter:
-    """`column operator value`; the value has the column's type, a list for `in`."""
-
-    column: Column
-    operator: str
-    value: Any
-
-
-@dataclass(frozen=True, slots=True)
-class Output:
-    """A result column: a column of the dataset or an aggregate over one (all rows for None)."""
-
-    name: str
-    column: Column | None
-    aggregate: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """One sort key. PostgreSQL's default holds: nulls last ascending, first descending."""
-
-    name: str
-    descending: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Query:
     """A checked query: every name is the dataset's, every value has its column's type."""
 
     outputs: tuple[Output, ...]
-    filters: tuple[Filter, ...]
+    filters: tuple[Comparison, ...]
     order: tuple[Order, ...]
     limit: int
     cursor: str | None
@@ -109,14 +79,20 @@ class Query:
         return any(output.aggregate for output in self.outputs)
 
 
-def read_query(parameters: Mapping[str, Sequence[str]], dataset: Dataset, page_limit: int) -> Query:
+def read_query(
+    parameters: Mapping[str, Sequence[str]],
+    dataset: Dataset,
+    page_limit: int,
+    every: Sequence[Output] | None = None,
+) -> Query:
     """Check query parameters against the dataset.
 
+    `every` is what is selected where the parameters do not say it: all columns by default.
     Raises InvalidInputError with one entry per parameter that is wrong.
     """
     errors: list[FieldError] = []
     reader = _Reader(dataset, errors)
-    outputs = reader.select(_single(parameters, "select", errors))
+    outputs = reader.select(_single(parameters, "select", errors), every)
     order = reader.order(_single(parameters, "order", errors), outputs)
     limit = _limit(_single(parameters, "limit", errors), page_limit, errors)
     filters = [
@@ -162,10 +138,12 @@ class _Reader:
         """Note an error."""
         self.errors.append(FieldError(field[:100], message, code))
 
-    def select(self, text: str | None) -> list[Output]:
+    def select(self, text: str | None, every: Sequence[Output] | None = None) -> list[Output]:
         """Read `select`: columns, renamed columns and aggregates; all columns by default."""
         if text is None or text.strip() in ("", "*"):
-            return [Output(column.name, column) for column in self.dataset.columns]
+            if every is not None:
+                return list(every)
+            return [Output(column.name, Field(column)) for column in self.dataset.columns]
         found = [self._output(item.strip()) for item in text.split(",")]
         outputs = [output for output in found if output is not None]
         names = [output.name for output in outputs]
@@ -183,12 +161,14 @@ class _Reader:
         if name and column is None:
             self.wrong("select", f"{name} is not a column of the dataset", "unknown_column")
             return None
+        field = Field(column) if column else None
         if aggregate is None:
-            return Output(match["alias"] or name, column)
-        if problem := _aggregate_problem(aggregate, column):
+            return Output(match["alias"] or name, field)
+        kind = column.type if column else None
+        if problem := aggregate_problem(aggregate, kind, name or ""):
             self.wrong("select", problem, "aggregate")
             return None
-        return Output(match["alias"] or aggregate, column, aggregate)
+        return Output(match["alias"] or aggregate, field, aggregate)
 
     def order(self, text: str | None, outputs: Sequence[Output]) -> list[Order]:
         """Read `order` and complete it, so that it tells any two rows apart."""
@@ -197,13 +177,15 @@ class _Reader:
             known = {output.name for output in outputs}
             rest = [output.name for output in outputs if not output.aggregate]
         else:
-            known = {column.name for column in self.dataset.columns}
+            known = {name for column in self.dataset.columns for name in column.names}
             rest = [column.name for column in self.dataset.row_key()]
         order: list[Order] = []
         for item in (text or "").split(","):
             name, _, direction = item.strip().partition(".")
             if not name:
                 continue
+            if not grouped and (column := self.dataset.column(name)) is not None:
+                name = column.name  # what it is called now
             if name not in known:
                 self.wrong("order", f"{name[:60]} is not a column of the result", "unknown_column")
             elif direction not in ("", "asc", "desc"):
@@ -215,7 +197,7 @@ class _Reader:
         chosen = {item.name for item in order}
         return order + [Order(name) for name in rest if name not in chosen]
 
-    def filter(self, name: str, text: str) -> Filter | None:
+    def filter(self, name: str, text: str) -> Comparison | None:
         """Read `name=operator.value`."""
         column = self.dataset.column(name)
         operator, _, value = text.partition(".")
@@ -225,7 +207,7 @@ class _Reader:
             if value in NOTHING and (
                 column.type is ColumnType.BOOLEAN or value in ("null", "not_null")
             ):
-                return Filter(column, "is", value)
+                return Comparison(Field(column), "is", value)
             self.wrong(name, "is.null, is.not_null and, for booleans, is.true, is.false", "value")
         elif operator == "in":
             return self._in(column, value)
@@ -233,44 +215,24 @@ class _Reader:
             known = ", ".join([*COMPARISONS, "in", "is"])
             self.wrong(name, f"must begin with one of {known} and a dot", "operator")
         elif (checked := self._value(column, value)) is not None:
-            return Filter(column, operator, checked)
+            return Comparison(Field(column), operator, checked)
         return None
 
-    def _in(self, column: Column, text: str) -> Filter | None:
-        inner = text[1:-1] if text.startswith("(") and text.endswith(")") else None
-        if inner is None:
-            self.wrong(column.name, "in takes values in parentheses: in.(a,b)", "value")
+    def _in(self, column: Column, text: str) -> Comparison | None:
+        try:
+            texts = split_list(text, "()")
+        except ValueError as error:
+            self.wrong(column.name, f"the list of in {error}: in.(a,b)", "value")
             return None
-        texts, place = [], 0
-        while place < len(inner):
-            match = _LIST_VALUE.match(inner, place)
-            if match is None:
-                self.wrong(column.name, "the list of in is not well-formed", "value")
-                return None
-            quoted, plain = match.groups()
-            texts.append(plain.strip() if quoted is None else re.sub(r"\\(.)", r"\1", quoted))
-            place = match.end()
         values = [self._value(column, item) for item in texts]
-        return None if any(value is None for value in values) else Filter(column, "in", values)
+        if any(value is None for value in values):
+            return None
+        return Comparison(Field(column), "in", values)
 
     def _value(self, column: Column, text: str) -> Any:
         """Return the text as a value of the column's type, or None after noting what is wrong."""
         try:
-            value = text_value(column.type).validate_python(text)
-        except ValidationError as error:
-            self.wrong(column.name, error.errors()[0]["msg"], "value")
+            return read_value(column.type, text)
+        except ValueError as error:
+            self.wrong(column.name, str(error), "value")
             return None
-        return Jsonb(value) if column.type is ColumnType.JSON else value
-
-
-def _aggregate_problem(aggregate: str, column: Column | None) -> str | None:
-    if aggregate not in AGGREGATES:
-        return f"{aggregate[:20]} is not one of {', '.join(AGGREGATES)}"
-    if column is None:
-        return None if aggregate == "count" else f"{aggregate} needs a column: column.{aggregate}()"
-    if aggregate in ("avg", "sum") and column.type not in _NUMERIC:
-        return f"{aggregate} needs a numeric column, and {column.name} is {column.type}"
-    unordered = (ColumnType.JSON, ColumnType.BOOLEAN, ColumnType.UUID)
-    if aggregate in ("min", "max") and column.type in unordered:
-        return f"{aggregate} needs values with an order, and {column.name} is {column.type}"
-    return None

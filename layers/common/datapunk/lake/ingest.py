@@ -6,7 +6,7 @@ from psycopg import sql
 from pydantic import BaseModel
 
 from datapunk.database import Transaction
-from datapunk.database.failures import copy_position
+from datapunk.database.failures import copy_position, violated_reference
 from datapunk.errors import (
     ConflictError,
     FieldError,
@@ -14,15 +14,12 @@ from datapunk.errors import (
     PausedError,
     PayloadTooLargeError,
 )
-from datapunk.events import CloudEvent
 from datapunk.flags import value
 from datapunk.flags.catalogue import LAKE_INGEST, LAKE_ROWS_PER_INSERT
 from datapunk.lake.datasets import OWNER_ROLE, Dataset
 from datapunk.lake.parsing import Parsed
-from datapunk.outbox import emit
-
-RECORDS_INSERTED = "lake.records.inserted"
-SOURCE = "/v1/lake/datasets"
+from datapunk.lake.privacy.protecting import protected_parts
+from datapunk.lake.telling import RECORDS_INSERTED, tell
 
 
 class Receipt(BaseModel):
@@ -53,20 +50,19 @@ def insert_records(tx: Transaction, dataset: Dataset, parsed: Parsed, *, most: i
     inserted = _copy(tx, dataset, parsed, most)
     if not inserted:
         return Receipt(dataset=dataset.name, inserted=0, event_id=None)
-    event = emit(
-        tx,
-        CloudEvent(
-            source=SOURCE,
-            type=RECORDS_INSERTED,
-            subject=dataset.name,
-            datacontenttype="application/json",
-            data={"dataset": dataset.name, "count": inserted, "version": dataset.version},
-        ),
-    )
+    event = tell(tx, dataset, RECORDS_INSERTED, inserted)
     return Receipt(dataset=dataset.name, inserted=inserted, event_id=event.id)
 
 
 def _copy(tx: Transaction, dataset: Dataset, parsed: Parsed, most: int) -> int:
+    rows = 0
+    for part in protected_parts(tx, dataset, parsed):
+        rows += _copy_part(tx, dataset, part, rows, most)
+    return rows
+
+
+def _copy_part(tx: Transaction, dataset: Dataset, parsed: Parsed, before: int, most: int) -> int:
+    """Copy rows, which come behind those of `before`."""
     names = sql.SQL(", ").join(sql.Identifier(column.name) for column in parsed.columns)
     statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(dataset.table, names)
     rows = 0
@@ -75,12 +71,12 @@ def _copy(tx: Transaction, dataset: Dataset, parsed: Parsed, most: int) -> int:
             with tx.copy(statement) as copy:
                 for chunk in parsed.chunks:
                     rows += chunk.count
-                    if rows > most:
+                    if before + rows > most:
                         raise PayloadTooLargeError(f"{most:,} rows may be inserted at once.")
                     copy.write(chunk.text)
             written = tx.copied
     except (InvalidInputError, ConflictError) as error:
-        raise _located(error) from error
+        raise _unreferenced(error, dataset) or _located(error, before) from error
     if written != rows:
         raise InvalidInputError(
             "The database read another number of rows than the body has: nothing was stored."
@@ -88,12 +84,29 @@ def _copy(tx: Transaction, dataset: Dataset, parsed: Parsed, most: int) -> int:
     return rows
 
 
-def _located(error: InvalidInputError | ConflictError) -> InvalidInputError | ConflictError:
+def _unreferenced(
+    error: InvalidInputError | ConflictError, dataset: Dataset
+) -> InvalidInputError | None:
+    """Return the error that names the reference which led nowhere, None where none did."""
+    name = violated_reference(error)
+    link = next((link for link in dataset.references if link.name == name), None)
+    if name is None or link is None:
+        return None
+    message = f"a value names no row of {link.dataset}"
+    return InvalidInputError(
+        f"Not valid: {', '.join(link.columns)}: {message}.",
+        errors=[FieldError(column, message, "reference") for column in link.columns],
+    )
+
+
+def _located(
+    error: InvalidInputError | ConflictError, before: int
+) -> InvalidInputError | ConflictError:
     """Name row and column where the database stopped; other errors stay as they are."""
     position = copy_position(error.__cause__)
     if position is None:
         return error
-    line, column = position
+    line, column = before + position[0], position[1]
     field = f"records.{line - 1}" + (f".{column}" if column else "")
     message = error.errors[0].message if error.errors else "is refused"
     code = error.errors[0].code if error.errors else error.code

@@ -10,14 +10,14 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NotRequired
+from typing import Annotated, Any, NotRequired
 
 import orjson
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import AliasChoices, ConfigDict, Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from datapunk.errors import FieldError, InvalidInputError, MalformedRequestError
-from datapunk.lake.columns import PYTHON_TYPES, Column, ColumnType, text_values
+from datapunk.lake.columns import Column, ColumnType, annotation, text_values, utc_default
 
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
@@ -49,13 +49,14 @@ def parse_body(media_type: str, charset: str, content: bytes, columns: Sequence[
     when it does not fit the columns; for CSV rows the latter may come while the chunks are read.
     """
     if media_type == CSV:
-        return _parse_csv(_decode(content, charset), columns)
+        return _parse_csv(decode(content, charset), columns)
     validate = _validate_lines if media_type == NDJSON else _validate_array
     records = validate(content, columns)
     return Parsed(list(columns), _record_chunks(records, columns))
 
 
-def _decode(content: bytes, charset: str) -> str:
+def decode(content: bytes, charset: str) -> str:
+    """Return a body as text. Raises MalformedRequestError when it is not in the charset, or that is none."""
     try:
         text = content.decode(charset)
         if charset != "utf-8":
@@ -71,29 +72,37 @@ def _decode(content: bytes, charset: str) -> str:
 # -- JSON ------------------------------------------------------------------------------------------
 
 
-def _record_adapter(columns: Sequence[Column], *, many: bool) -> TypeAdapter[Any]:
-    """Return the validator of rows as dictionaries, which is twice as fast as one of model instances."""
+def record_adapter(
+    columns: Sequence[Column], *, many: bool, partial: bool = False, others: bool = False
+) -> TypeAdapter[Any]:
+    """Return the validator of rows as dictionaries, which is twice as fast as one of model instances.
+
+    `partial` rows may leave out any column; `others` may stand in them and are dropped.
+    """
     fields: dict[str, Any] = {}
     for column in columns:
-        kind = PYTHON_TYPES[column.type]
-        fields[column.name] = NotRequired[kind | None] if column.nullable else kind
+        kind = annotation(column)
+        value = kind | None if column.nullable else kind
+        if column.aliases:
+            value = Annotated[value, Field(validation_alias=AliasChoices(*column.names))]
+        fields[column.name] = value if column.required and not partial else NotRequired[value]
     # Column names are only known at run time, which the type checker cannot follow.
     make: Any = TypedDict
     record: Any = make("Record", fields)
-    record.__pydantic_config__ = ConfigDict(extra="forbid", strict=True)
+    record.__pydantic_config__ = ConfigDict(extra="ignore" if others else "forbid", strict=True)
     return TypeAdapter(list[record] if many else record)
 
 
 def _validate_array(content: bytes, columns: Sequence[Column]) -> list[Any]:
     try:
-        records: list[Any] = _record_adapter(columns, many=True).validate_json(content)
+        records: list[Any] = record_adapter(columns, many=True).validate_json(content)
     except ValidationError as error:
-        raise _refused(error) from None
+        raise refused(error) from None
     return records
 
 
 def _validate_lines(content: bytes, columns: Sequence[Column]) -> list[Any]:
-    adapter = _record_adapter(columns, many=False)
+    adapter = record_adapter(columns, many=False)
     records: list[Any] = []
     errors: list[tuple[int, list[Any]]] = []
     for line in content.split(b"\n"):
@@ -118,7 +127,8 @@ def _validate_lines(content: bytes, columns: Sequence[Column]) -> list[Any]:
     return records
 
 
-def _refused(error: ValidationError) -> MalformedRequestError | InvalidInputError:
+def refused(error: ValidationError) -> MalformedRequestError | InvalidInputError:
+    """Return our error for what a validator of rows says of a body."""
     found = error.errors(include_input=False, include_url=False)
     first = found[0]
     if first["type"] == "json_invalid":
@@ -152,12 +162,12 @@ def _invalid(errors: Iterator[FieldError]) -> InvalidInputError:
 
 
 def _record_chunks(records: list[Any], columns: Sequence[Column]) -> Iterator[Rows]:
-    writers = [(column.name, _writer(column.type)) for column in columns]
+    writers = [(column.name, _writer(column.type), utc_default(column)) for column in columns]
     for start in range(0, len(records), CHUNK):
         part = records[start : start + CHUNK]
         fields = []
-        for name, write in writers:
-            values = [record.get(name) for record in part]
+        for name, write, default in writers:
+            values = [record.get(name, default) for record in part]
             fields.append(["" if value is None else write(value) for value in values])
         yield Rows(len(part), "\n".join(map(",".join, zip(*fields, strict=True))) + "\n")
 
@@ -196,19 +206,20 @@ def _parse_csv(text: str, columns: Sequence[Column]) -> Parsed:
 
 
 def _header_columns(header: list[str], columns: Sequence[Column]) -> list[Column]:
-    by_name = {column.name: column for column in columns}
+    by_name = {name: column for column in columns for name in column.names}
     errors = []
     names = [name.strip() for name in header]
+    filled = [by_name[name].name for name in names if name in by_name]
     for name in names:
         if name not in by_name:
             message = "is not a column of the dataset"
             errors.append(FieldError(name[:100] or "(empty)", message, "extra_forbidden"))
-        elif names.count(name) > 1:
+        elif filled.count(by_name[name].name) > 1:
             errors.append(FieldError(name, "stands twice in the header", "duplicate"))
     errors += [
         FieldError(column.name, "is required and not in the header", "missing")
         for column in columns
-        if not column.nullable and column.name not in names
+        if column.required and column.name not in filled
     ]
     if errors:
         listed = ", ".join(dict.fromkeys(error.field for error in errors))
@@ -276,7 +287,7 @@ def _check_column(values: list[str], column: Column, first: int) -> None:
             )
         present = [value or None for value in values]
     try:
-        text_values(column.type, nullable=column.nullable).validate_python(present)
+        text_values(column).validate_python(present)
     except ValidationError as error:
         found = error.errors(include_input=False, include_url=False)
         raise _invalid(

@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, LiteralString
 
 import orjson
@@ -15,8 +16,12 @@ from datapunk.database import Transaction
 from datapunk.errors import FieldError, InvalidInputError
 from datapunk.lake.columns import SQL_TYPES, Column
 from datapunk.lake.datasets import Dataset
-from datapunk.lake.filters import COMPARISONS, NOTHING, Filter, Order, Output, Query
+from datapunk.lake.filters import Query
+from datapunk.lake.operators import aggregate_kind
 from datapunk.lake.parsing import CSV, NDJSON
+from datapunk.lake.plan import Field, Order, Output
+from datapunk.lake.privacy.disclosure import Disclosure
+from datapunk.lake.sql_parts import Statement, texts_of
 from datapunk.paging import decode_cursor, encode_cursor
 
 
@@ -34,13 +39,18 @@ def query_records(tx: Transaction, dataset: Dataset, query: Query, media_type: s
 
     Raises InvalidInputError for a cursor of another query, DeadlineExceededError when it takes too long.
     """
-    statement, parameters = compile_query(dataset, query, as_texts=media_type == CSV)
+    disclosure = Disclosure(tx)
+    statement, parameters = compile_query(
+        dataset, query, disclosure=disclosure, as_texts=media_type == CSV
+    )
     rows = tx.all(statement, parameters)
     page = rows[: query.limit]
     cursor = None
     if len(rows) > query.limit:
         cursor = encode_cursor(_shape(dataset, query), page[-1]["position"])
-    documents = [row["document"] for row in page]
+    found = [row["document"] for row in page]
+    reveal = disclosure.reveal_fields if media_type == CSV else disclosure.reveal
+    documents = reveal(found)
     return RecordsPage(_render(documents, query, media_type, cursor), media_type, cursor)
 
 
@@ -57,28 +67,32 @@ def _render(documents: list[Any], query: Query, media_type: str, cursor: str | N
 
 
 def compile_query(
-    dataset: Dataset, query: Query, *, as_texts: bool
-) -> tuple[sql.Composed, list[Any]]:
+    dataset: Dataset, query: Query, *, disclosure: Disclosure, as_texts: bool
+) -> tuple[sql.Composed, dict[str, Any]]:
     """Return the statement and its parameters.
 
     Its rows have a `document` (the row as JSON text, or as an array of texts) and a `position`, the
     values of the sort keys, from which the next page's cursor is made. One row more than the limit is
     asked for, to know whether there is a next page.
     """
+    made = Statement(disclosure)
     selected = [
-        sql.SQL("{} AS {}").format(_expression(output), sql.Identifier(output.name))
+        sql.SQL("{} AS {}").format(
+            made.shown(dataset, output, grouped=query.grouped), sql.Identifier(output.name)
+        )
         for output in query.outputs
     ]
     # Sort keys get names of their own beside the outputs: an output may be renamed to any of them.
-    keys = [_key_expression(query, order) for order in query.order]
+    keys = [_key_expression(made, dataset, query, order) for order in query.order]
     selected += [
         sql.SQL("{} AS {}").format(key, _key_name(place)) for place, key in enumerate(keys)
     ]
-    conditions, parameters = _conditions(query.filters)
     inner = sql.SQL("SELECT {} FROM {}{}{}").format(
-        sql.SQL(", ").join(selected), dataset.table, conditions, _group(query)
+        sql.SQL(", ").join(selected),
+        dataset.table,
+        made.where(dataset, query.filters),
+        _group(made, query),
     )
-    after, position = _after(dataset, query)
     statement = sql.SQL(
         "SELECT {document} AS document, json_build_array({keys}) AS position "
         "FROM ({inner}) AS rows{after} ORDER BY {order} LIMIT {limit}"
@@ -90,13 +104,13 @@ def compile_query(
             sql.SQL("{}::text").format(_key_name(place)) for place in range(len(keys))
         ),
         inner=inner,
-        after=after,
+        after=_after(made, dataset, query),
         order=sql.SQL(", ").join(_direction(place, item) for place, item in enumerate(query.order))
         if query.order
         else sql.SQL("1"),
         limit=sql.Literal(query.limit + 1),
     )
-    return statement, parameters + position
+    return statement, made.parameters
 
 
 def _key_name(place: int) -> sql.Identifier:
@@ -107,59 +121,30 @@ def _direction(place: int, order: Order) -> sql.Composed:
     return sql.SQL("{} {}").format(_key_name(place), sql.SQL("DESC" if order.descending else "ASC"))
 
 
-def _expression(output: Output) -> sql.Composable:
-    if output.aggregate is None:
-        return sql.Identifier(output.column.name if output.column else output.name)
-    inner: sql.Composable = sql.SQL("*")
-    if output.column is not None:
-        inner = sql.Identifier(output.column.name)
-    return sql.SQL("{}({})").format(sql.SQL(output.aggregate), inner)
-
-
-def _key_expression(query: Query, order: Order) -> sql.Composable:
+def _key_expression(
+    made: Statement, dataset: Dataset, query: Query, order: Order
+) -> sql.Composable:
     if query.grouped:
-        return _expression(next(item for item in query.outputs if item.name == order.name))
-    return sql.Identifier(order.name)
+        return made.output(next(item for item in query.outputs if item.name == order.name))
+    columns = [*dataset.columns, *dataset.row_key()]
+    return made.field(Field(next(item for item in columns if item.name == order.name)))
 
 
-def _group(query: Query) -> sql.Composable:
-    plain = [_expression(output) for output in query.outputs if not output.aggregate]
-    if not query.grouped or not plain:
+def _group(made: Statement, query: Query) -> sql.Composable:
+    if not query.grouped:
         return sql.SQL("")
-    return sql.SQL(" GROUP BY {}").format(sql.SQL(", ").join(plain))
+    plain = [made.output(output) for output in query.outputs if not output.aggregate]
+    return sql.SQL(" GROUP BY {}").format(sql.SQL(", ").join(plain)) if plain else sql.SQL("")
 
 
 def _document(outputs: Sequence[Output], *, as_texts: bool) -> sql.Composed:
     """Return the expression for one result row: built by PostgreSQL, which is much faster at it."""
     if as_texts:
-        texts = [sql.SQL("{}::text").format(sql.Identifier(output.name)) for output in outputs]
-        return sql.SQL("ARRAY[{}]").format(sql.SQL(", ").join(texts))
+        return texts_of([output.name for output in outputs])
     names = [sql.SQL("rows.{}").format(sql.Identifier(output.name)) for output in outputs]
     return sql.SQL("(SELECT row_to_json(outputs) FROM (SELECT {}) AS outputs)::text").format(
         sql.SQL(", ").join(names)
     )
-
-
-def _conditions(filters: Sequence[Filter]) -> tuple[sql.Composable, list[Any]]:
-    parts: list[sql.Composable] = []
-    parameters: list[Any] = []
-    for item in filters:
-        name = sql.Identifier(item.column.name)
-        if item.operator == "is":
-            parts.append(sql.SQL("{} {}").format(name, sql.SQL(NOTHING[item.value])))
-        elif item.operator == "in":
-            slots = sql.SQL(", ").join([sql.Placeholder()] * len(item.value))
-            parts.append(
-                sql.SQL("{} IN ({})").format(name, slots) if item.value else sql.SQL("FALSE")
-            )
-            parameters += item.value
-        else:
-            sign = sql.SQL(COMPARISONS[item.operator])
-            parts.append(sql.SQL("{} {} {}").format(name, sign, sql.Placeholder()))
-            parameters.append(item.value)
-    if not parts:
-        return sql.SQL(""), []
-    return sql.SQL(" WHERE {}").format(sql.SQL(" AND ").join(parts)), parameters
 
 
 def _shape(dataset: Dataset, query: Query) -> str:
@@ -168,45 +153,44 @@ def _shape(dataset: Dataset, query: Query) -> str:
     return repr((dataset.table_name, outputs, query.order))
 
 
-def _after(dataset: Dataset, query: Query) -> tuple[sql.Composable, list[Any]]:
+def _after(made: Statement, dataset: Dataset, query: Query) -> sql.Composable:
     """Return the condition that leaves only rows behind the cursor's position."""
     if query.cursor is None:
-        return sql.SQL(""), []
-    position = decode_cursor(_shape(dataset, query), query.cursor, len(query.order))
+        return sql.SQL("")
+    position = _bindable(decode_cursor(_shape(dataset, query), query.cursor, len(query.order)))
     kinds = [_key_type(dataset, query, order) for order in query.order]
     if _plain_keys(dataset, query):
         names = sql.SQL(", ").join(_key_name(place) for place in range(len(kinds)))
-        slots = sql.SQL(", ").join(_slot(kind) for kind in kinds)
+        slots = sql.SQL(", ").join(map(partial(_slot, made), position, kinds))
         sign = sql.SQL("<" if query.order[0].descending else ">")
-        condition = sql.SQL(" WHERE ({}) {} ({})").format(names, sign, slots)
-        return condition, _bindable(position)
+        return sql.SQL(" WHERE ({}) {} ({})").format(names, sign, slots)
     alternatives: list[sql.Composable] = []
-    parameters: list[Any] = []
     for place, order in enumerate(query.order):
-        step = _beyond(place, order, position[place], kinds[place])
+        step = _beyond(made, place, order, position[place], kinds[place])
         if step is None:
             continue
         same = [
-            sql.SQL("{} IS NOT DISTINCT FROM {}").format(_key_name(before), _slot(kinds[before]))
+            sql.SQL("{} IS NOT DISTINCT FROM {}").format(
+                _key_name(before), _slot(made, position[before], kinds[before])
+            )
             for before in range(place)
         ]
-        alternatives.append(sql.SQL("({})").format(sql.SQL(" AND ").join([*same, step[0]])))
-        parameters += [*position[:place], *step[1]]
+        alternatives.append(sql.SQL("({})").format(sql.SQL(" AND ").join([*same, step])))
     if not alternatives:
-        return sql.SQL(" WHERE FALSE"), []
-    return sql.SQL(" WHERE {}").format(sql.SQL(" OR ").join(alternatives)), _bindable(parameters)
+        return sql.SQL(" WHERE FALSE")
+    return sql.SQL(" WHERE {}").format(sql.SQL(" OR ").join(alternatives))
 
 
 def _beyond(
-    place: int, order: Order, value: Any, kind: LiteralString
-) -> tuple[sql.Composed, list[Any]] | None:
+    made: Statement, place: int, order: Order, value: Any, kind: LiteralString
+) -> sql.Composed | None:
     """Return the condition for a sort key behind `value`; nulls are last ascending, first descending."""
     name = _key_name(place)
     if value is None:
-        return (sql.SQL("{} IS NOT NULL").format(name), []) if order.descending else None
+        return sql.SQL("{} IS NOT NULL").format(name) if order.descending else None
     if order.descending:
-        return sql.SQL("{} < {}").format(name, _slot(kind)), [value]
-    return sql.SQL("({0} > {1} OR {0} IS NULL)").format(name, _slot(kind)), [value]
+        return sql.SQL("{} < {}").format(name, _slot(made, value, kind))
+    return sql.SQL("({0} > {1} OR {0} IS NULL)").format(name, _slot(made, value, kind))
 
 
 def _plain_keys(dataset: Dataset, query: Query) -> bool:
@@ -226,15 +210,12 @@ def _key_type(dataset: Dataset, query: Query, order: Order) -> LiteralString:
         column = next(item for item in columns if item.name == order.name)
         return SQL_TYPES[column.type]
     output = next(item for item in query.outputs if item.name == order.name)
-    if output.aggregate in ("avg", "sum"):
-        return "numeric" if output.column and output.column.type != "number" else "double precision"
-    if output.aggregate == "count" or output.column is None:
-        return "bigint"
-    return SQL_TYPES[output.column.type]
+    kind = output.field.kind if output.field else None
+    return SQL_TYPES[aggregate_kind(output.aggregate or "", kind)]
 
 
-def _slot(kind: LiteralString) -> sql.Composed:
-    return sql.SQL("{}::text::{}").format(sql.Placeholder(), sql.SQL(kind))
+def _slot(made: Statement, value: Any, kind: LiteralString) -> sql.Composed:
+    return sql.SQL("{}::text::{}").format(made.bind(value), sql.SQL(kind))
 
 
 def _bindable(values: Sequence[Any]) -> list[Any]:

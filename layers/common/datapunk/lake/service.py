@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
 from datapunk.database import Transaction
 from datapunk.errors import UnsupportedMediaTypeError
 from datapunk.lake import datasets, ingest
+from datapunk.lake.definition import DatasetDefinition
+from datapunk.lake.definitions import create_definition
 from datapunk.lake.filters import read_query
 from datapunk.lake.parsing import CSV, JSON, NDJSON, parse_body
 from datapunk.lake.query import query_records as run_query
@@ -16,13 +21,16 @@ from datapunk.paging import page_size
 from datapunk.settings import settings
 from datapunk.validation import validated
 
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
 _TYPES = (JSON, NDJSON, CSV)
 
 
 def create_dataset(tx: Transaction, request: lake_pb2.CreateDatasetRequest) -> lake_pb2.Dataset:
     """Create a typed dataset."""
-    definition = validated(datasets.DatasetDefinition, members_of(request))
-    return _message(datasets.create_dataset(tx, definition))
+    definition = validated(DatasetDefinition, members_of(request))
+    return _message(create_definition(tx, definition).dataset)
 
 
 def get_dataset(tx: Transaction, request: lake_pb2.GetDatasetRequest) -> lake_pb2.Dataset:
@@ -45,7 +53,7 @@ def insert_records(
 ) -> lake_pb2.InsertRecordsResponse:
     """Insert all rows or none; emits `lake.records.inserted`."""
     most = ingest.allowed_rows(request.dataset)
-    target = datasets.find_dataset(tx, request.dataset)
+    target = datasets.find_dataset(tx, request.dataset, hold=True)
     parsed = parse_body(_media_type(request.media_type), "utf-8", request.records, target.columns)
     receipt = ingest.insert_records(tx, target, parsed, most=most)
     return lake_pb2.InsertRecordsResponse(
@@ -90,4 +98,11 @@ def _media_type(given: str) -> str:
 
 
 def _message(dataset: datasets.Dataset) -> lake_pb2.Dataset:
-    return message_of(lake_pb2.Dataset, dataset.model_dump(mode="json"))
+    """Return what the contract has of a dataset; the rest of the declaration has its HTTP door alone."""
+    members = _known(lake_pb2.Dataset, dataset.model_dump(mode="json", exclude_none=True))
+    columns = [_known(lake_pb2.Column, column) for column in members["columns"]]
+    return message_of(lake_pb2.Dataset, {**members, "columns": columns})
+
+
+def _known(kind: type[Message], members: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: members[name] for name in kind.DESCRIPTOR.fields_by_name if name in members}

@@ -138,6 +138,8 @@ def test_queues_and_schedules_are_there(catalog: Catalog) -> None:
     assert {
         name.removeprefix(f"{STACK}-"): item.expression for name, item in schedules.items()
     } == {
+        "lake-extend_partitions": "rate(1 day)",
+        "lake-rotate_data_keys": "rate(1 day)",
         "lake-warm_cache": "rate(1 minute)",
         "nexus-expire_audit": "rate(1 day)",
         "nexus-repair_cache": "rate(1 minute)",

@@ -22,10 +22,11 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\nlake.proto\x12\x10\x64\x61tapunk.lake.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"]\n\x06\x43olumn\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x15\n\x08nullable\x18\x03 \x01(\x08H\x00\x88\x01\x01\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\tB\x0b\n\t_nullable\"\xe4\x01\n\x07\x44\x61taset\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12)\n\x07\x63olumns\x18\x04 \x03(\x0b\x32\x18.datapunk.lake.v1.Column\x12\x0b\n\x03key\x18\x05 \x03(\t\x12\r\n\x05owner\x18\x06 \x01(\t\x12.\n\ncreated_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"q\n\x14\x43reateDatasetRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12)\n\x07\x63olumns\x18\x03 \x03(\x0b\x32\x18.datapunk.lake.v1.Column\x12\x0b\n\x03key\x18\x04 \x03(\t\"$\n\x11GetDatasetRequest\x12\x0f\n\x07\x64\x61taset\x18\x01 \x01(\t\"4\n\x13ListDatasetsRequest\x12\r\n\x05limit\x18\x01 \x01(\x05\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\"U\n\x14ListDatasetsResponse\x12(\n\x05items\x18\x01 \x03(\x0b\x32\x19.datapunk.lake.v1.Dataset\x12\x13\n\x0bnext_cursor\x18\x02 \x01(\t\"L\n\x14InsertRecordsRequest\x12\x0f\n\x07\x64\x61taset\x18\x01 \x01(\t\x12\x12\n\nmedia_type\x18\x02 \x01(\t\x12\x0f\n\x07records\x18\x03 \x01(\x0c\"L\n\x15InsertRecordsResponse\x12\x0f\n\x07\x64\x61taset\x18\x01 \x01(\t\x12\x10\n\x08inserted\x18\x02 \x01(\x03\x12\x10\n\x08\x65vent_id\x18\x03 \x01(\t\"k\n\x13QueryRecordsRequest\x12\x0f\n\x07\x64\x61taset\x18\x01 \x01(\t\x12/\n\nparameters\x18\x02 \x03(\x0b\x32\x1b.datapunk.lake.v1.Parameter\x12\x12\n\nmedia_type\x18\x03 \x01(\t\"(\n\tParameter\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\"P\n\x14QueryRecordsResponse\x12\x12\n\nmedia_type\x18\x01 \x01(\t\x12\x0f\n\x07records\x18\x02 \x01(\x0c\x12\x13\n\x0bnext_cursor\x18\x03 \x01(\t2\xde\x03\n\x0bLakeService\x12R\n\rCreateDataset\x12&.datapunk.lake.v1.CreateDatasetRequest\x1a\x19.datapunk.lake.v1.Dataset\x12Q\n\nGetDataset\x12#.datapunk.lake.v1.GetDatasetRequest\x1a\x19.datapunk.lake.v1.Dataset\"\x03\x90\x02\x01\x12\x62\n\x0cListDatasets\x12%.datapunk.lake.v1.ListDatasetsRequest\x1a&.datapunk.lake.v1.ListDatasetsResponse\"\x03\x90\x02\x01\x12`\n\rInsertRecords\x12&.datapunk.lake.v1.InsertRecordsRequest\x1a\'.datapunk.lake.v1.InsertRecordsResponse\x12\x62\n\x0cQueryRecords\x12%.datapunk.lake.v1.QueryRecordsRequest\x1a&.datapunk.lake.v1.QueryRecordsResponse\"\x03\x90\x02\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\nlake.proto\x12\x10\x64\x61tapunk.lake.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe5\x01\n\x06\x43olumn\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x15\n\x08nullable\x18\x03 \x01(\x08H\x00\x88\x01\x01\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\x12,\n\x07\x64\x65\x66\x61ult\x18\x05 \x01(\x0b\x32\x16.google.protobuf.ValueH\x01\x88\x01\x01\x12\x13\n\x0bsensitivity\x18\x06 \x01(\t\x12\x17\n\ndeprecated\x18\x07 \x01(\tH\x02\x88\x01\x01\x12\x0f\n\x07\x61liases\x18\x08 \x03(\tB\x0b\n\t_nullableB\n\n\x08_defaultB\r\n\x0b_deprecated\"\xb3\x02\n\x07\x44\x61taset\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12)\n\x07\x63olumns\x18\x04 \x03(\x0b\x32\x18.datapunk.lake.v1.Column\x12\x0b\n\x03key\x18\x05 \x03(\t\x12\r\n\x05owner\x18\x06 \x01(\t\x12.\n\ncreated_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06tenant\x18\t \x01(\t\x12\x17\n\nevent_time\x18\n \x01(\tH\x00\x88\x01\x01\x12\x15\n\rcompatibility\x18\x0b \x01(\tB\r\n\x0b_event_time\"q\n\x14\x43reateDatasetRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12)\n\x07\x63olumns\x18\x03 \x03(\x0b\x32\x18.datapunk.lake.v1.Column\x12\x0b\n\x03key\x18\x04 \x03(\t\"$\n\x11GetDatasetRequest\x12\x0f\n\x07\x64\x61taset\x18\x01 \x01(\t\"4\n\x13ListDatasetsRequest\x12\r\n\x05limit\x18\x01 \x01(\x05\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\"U\n\x14ListDatasetsResponse\x12(\n\x05items\x18\x01 \x03(\x0b\x32\x19.datapunk.lake.v1.Dataset\x12\x13\n\x0bnext_cursor\x18\x02 \x01(\t\"L\n\x14InsertRecordsRequest\x12\x0f\n\x07\x64\x61taset\x18\x01 \x01(\t\x12\x12\n\nmedia_type\x18\x02 \x01(\t\x12\x0f\n\x07records\x18\x03 \x01(\x0c\"L\n\x15InsertRecordsResponse\x12\x0f\n\x07\x64\x61taset\x18\x01 \x01(\t\x12\x10\n\x08inserted\x18\x02 \x01(\x03\x12\x10\n\x08\x65vent_id\x18\x03 \x01(\t\"k\n\x13QueryRecordsRequest\x12\x0f\n\x07\x64\x61taset\x18\x01 \x01(\t\x12/\n\nparameters\x18\x02 \x03(\x0b\x32\x1b.datapunk.lake.v1.Parameter\x12\x12\n\nmedia_type\x18\x03 \x01(\t\"(\n\tParameter\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\"P\n\x14QueryRecordsResponse\x12\x12\n\nmedia_type\x18\x01 \x01(\t\x12\x0f\n\x07records\x18\x02 \x01(\x0c\x12\x13\n\x0bnext_cursor\x18\x03 \x01(\t2\xde\x03\n\x0bLakeService\x12R\n\rCreateDataset\x12&.datapunk.lake.v1.CreateDatasetRequest\x1a\x19.datapunk.lake.v1.Dataset\x12Q\n\nGetDataset\x12#.datapunk.lake.v1.GetDatasetRequest\x1a\x19.datapunk.lake.v1.Dataset\"\x03\x90\x02\x01\x12\x62\n\x0cListDatasets\x12%.datapunk.lake.v1.ListDatasetsRequest\x1a&.datapunk.lake.v1.ListDatasetsResponse\"\x03\x90\x02\x01\x12`\n\rInsertRecords\x12&.datapunk.lake.v1.InsertRecordsRequest\x1a\'.datapunk.lake.v1.InsertRecordsResponse\x12\x62\n\x0cQueryRecords\x12%.datapunk.lake.v1.QueryRecordsRequest\x1a&.datapunk.lake.v1.QueryRecordsResponse\"\x03\x90\x02\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,28 +39,28 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LAKESERVICE'].methods_by_name['ListDatasets']._serialized_options = b'\220\002\001'
   _globals['_LAKESERVICE'].methods_by_name['QueryRecords']._loaded_options = None
   _globals['_LAKESERVICE'].methods_by_name['QueryRecords']._serialized_options = b'\220\002\001'
-  _globals['_COLUMN']._serialized_start=65
-  _globals['_COLUMN']._serialized_end=158
-  _globals['_DATASET']._serialized_start=161
-  _globals['_DATASET']._serialized_end=389
-  _globals['_CREATEDATASETREQUEST']._serialized_start=391
-  _globals['_CREATEDATASETREQUEST']._serialized_end=504
-  _globals['_GETDATASETREQUEST']._serialized_start=506
-  _globals['_GETDATASETREQUEST']._serialized_end=542
-  _globals['_LISTDATASETSREQUEST']._serialized_start=544
-  _globals['_LISTDATASETSREQUEST']._serialized_end=596
-  _globals['_LISTDATASETSRESPONSE']._serialized_start=598
-  _globals['_LISTDATASETSRESPONSE']._serialized_end=683
-  _globals['_INSERTRECORDSREQUEST']._serialized_start=685
-  _globals['_INSERTRECORDSREQUEST']._serialized_end=761
-  _globals['_INSERTRECORDSRESPONSE']._serialized_start=763
-  _globals['_INSERTRECORDSRESPONSE']._serialized_end=839
-  _globals['_QUERYRECORDSREQUEST']._serialized_start=841
-  _globals['_QUERYRECORDSREQUEST']._serialized_end=948
-  _globals['_PARAMETER']._serialized_start=950
-  _globals['_PARAMETER']._serialized_end=990
-  _globals['_QUERYRECORDSRESPONSE']._serialized_start=992
-  _globals['_QUERYRECORDSRESPONSE']._serialized_end=1072
-  _globals['_LAKESERVICE']._serialized_start=1075
-  _globals['_LAKESERVICE']._serialized_end=1553
+  _globals['_COLUMN']._serialized_start=96
+  _globals['_COLUMN']._serialized_end=325
+  _globals['_DATASET']._serialized_start=328
+  _globals['_DATASET']._serialized_end=635
+  _globals['_CREATEDATASETREQUEST']._serialized_start=637
+  _globals['_CREATEDATASETREQUEST']._serialized_end=750
+  _globals['_GETDATASETREQUEST']._serialized_start=752
+  _globals['_GETDATASETREQUEST']._serialized_end=788
+  _globals['_LISTDATASETSREQUEST']._serialized_start=790
+  _globals['_LISTDATASETSREQUEST']._serialized_end=842
+  _globals['_LISTDATASETSRESPONSE']._serialized_start=844
+  _globals['_LISTDATASETSRESPONSE']._serialized_end=929
+  _globals['_INSERTRECORDSREQUEST']._serialized_start=931
+  _globals['_INSERTRECORDSREQUEST']._serialized_end=1007
+  _globals['_INSERTRECORDSRESPONSE']._serialized_start=1009
+  _globals['_INSERTRECORDSRESPONSE']._serialized_end=1085
+  _globals['_QUERYRECORDSREQUEST']._serialized_start=1087
+  _globals['_QUERYRECORDSREQUEST']._serialized_end=1194
+  _globals['_PARAMETER']._serialized_start=1196
+  _globals['_PARAMETER']._serialized_end=1236
+  _globals['_QUERYRECORDSRESPONSE']._serialized_start=1238
+  _globals['_QUERYRECORDSRESPONSE']._serialized_end=1318
+  _globals['_LAKESERVICE']._serialized_start=1321
+  _globals['_LAKESERVICE']._serialized_end=1799
 # @@protoc_insertion_point(module_scope)

@@ -1,0 +1,1 @@
+"""PostgREST's protocol over datasets: its words, its statuses and its errors."""
