@@ -40,6 +40,8 @@ token: ## Print a bearer token for the demo user (USER=admin SCOPES="read write 
 	@$(BOOTSTRAP) --group local
 	@$(RUN) -m infrastructure.local token $(if $(filter command line,$(origin USER)),--user "$(USER)") $(if $(SCOPES),--scope "$(SCOPES)")
 
+# All tests share the cores, each process with services of its own; for some, one start is faster than two.
+test: ARGS ?= --numprocesses=auto --dist=loadfile
 test: ## Run all tests against throw-away services (ARGS="-k lake": only some)
 	@$(BOOTSTRAP) --group dev --tools sam
 	@$(RUN) -m infrastructure.local install

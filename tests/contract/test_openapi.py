@@ -209,7 +209,7 @@ def test_every_operation_was_reached_and_most_did_their_work() -> None:
     # Then
     assert set(answered) == every
     assert {name for name in closed if answered[name][401]} == set()
-    assert {".".join(name.split(".")[:2]) for name in idle} <= CHOOSY
+    assert {name for name in idle if not {name, ".".join(name.split(".")[:2])} & CHOOSY} == set()
 
 
 @pytest.mark.parametrize(("method", "path", "item"), CLOSED)

@@ -4,6 +4,7 @@ Raised low, by meaning; mapped once, at the edge, by class::
 
     DatapunkError                 500  internal
     ├── ConfigurationError        500  configuration
+    ├── DamagedCellError          500  damaged_value
     ├── MalformedRequestError     400  malformed_request
     ├── UnauthenticatedError      401  unauthenticated
     ├── ForbiddenError            403  forbidden
@@ -79,6 +80,13 @@ class ConfigurationError(DatapunkError):
 
     code = "configuration"
     action = "The operator must set the named variable in the template or the environment."
+
+
+class DamagedCellError(DatapunkError):
+    """An encrypted value was changed, or does not belong to its row."""
+
+    code = "damaged_value"
+    action = "Restore the row from a backup; the trace id tells the operator which query found it."
 
 
 class MalformedRequestError(DatapunkError):

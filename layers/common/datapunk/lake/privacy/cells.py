@@ -21,7 +21,7 @@ import orjson
 from pydantic import ValidationError
 from pydantic_core import to_json
 
-from datapunk.errors import DatapunkError, InvalidInputError
+from datapunk.errors import DamagedCellError, InvalidInputError
 from datapunk.lake.checks import as_utc
 from datapunk.lake.columns import RANGES, Column, ColumnType, text_value
 
@@ -46,13 +46,6 @@ class JsonText(str):
     """A JSON value that is written as text already."""
 
     __slots__ = ()
-
-
-class DamagedCellError(DatapunkError):
-    """An encrypted value was changed, or does not belong to its row."""
-
-    code = "damaged_value"
-    action = "Restore the row from a backup; the trace id tells the operator which query found it."
 
 
 @dataclass(frozen=True)

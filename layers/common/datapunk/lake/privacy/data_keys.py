@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from datapunk.database import Transaction, load_queries
-from datapunk.lake.privacy.cells import DamagedCellError, DataKey
+from datapunk.errors import DamagedCellError
+from datapunk.lake.privacy.cells import DataKey
 
 if TYPE_CHECKING:
     from datapunk.keyring.wrapping import WrappingRing
