@@ -220,6 +220,41 @@ COMMENT ON COLUMN lake.datasets.event_time IS 'The column whose months are the p
 
 COMMENT ON COLUMN lake.datasets.subject IS 'The column that names the person a row is about; null where rows are about nobody.';
 
+CREATE TABLE lake.quarantine (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    tenant text DEFAULT platform.current_tenant() NOT NULL,
+    dataset_id uuid NOT NULL,
+    dataset text NOT NULL,
+    version integer NOT NULL,
+    batch uuid NOT NULL,
+    "position" bigint NOT NULL,
+    media_type text NOT NULL,
+    content text,
+    sealed bytea,
+    data_key bigint,
+    rule text NOT NULL,
+    reason text NOT NULL,
+    errors jsonb NOT NULL,
+    corrected_by text,
+    corrected_at timestamp with time zone,
+    quarantined_by text DEFAULT platform.current_principal() NOT NULL,
+    quarantined_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    escalated_at timestamp with time zone,
+    CONSTRAINT quarantine_check CHECK (((content IS NULL) <> (sealed IS NULL))),
+    CONSTRAINT quarantine_check1 CHECK (((sealed IS NULL) = (data_key IS NULL))),
+    CONSTRAINT quarantine_position_check CHECK (("position" > 0))
+);
+
+ALTER TABLE ONLY lake.quarantine FORCE ROW LEVEL SECURITY;
+
+COMMENT ON COLUMN lake.quarantine.batch IS 'What the rows of one request have in common.';
+
+COMMENT ON COLUMN lake.quarantine."position" IS 'Number of the row in the request''s body, from 1.';
+
+COMMENT ON COLUMN lake.quarantine.content IS 'The row as JSON, exactly as it was sent; of CSV an object of texts, of a line that is no JSON a text.';
+
+COMMENT ON COLUMN lake.quarantine.sealed IS 'The same, encrypted by the data key: where the dataset has encrypted columns or is about persons.';
+
 CREATE TABLE nexus.api_keys (
     id text NOT NULL,
     tenant text DEFAULT platform.current_tenant() NOT NULL,
@@ -650,6 +685,9 @@ ALTER TABLE ONLY lake.datasets
 ALTER TABLE ONLY lake.datasets
     ADD CONSTRAINT datasets_tenant_name_key UNIQUE (tenant, name);
 
+ALTER TABLE ONLY lake.quarantine
+    ADD CONSTRAINT quarantine_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY nexus.api_keys
     ADD CONSTRAINT api_keys_pkey PRIMARY KEY (id);
 
@@ -751,6 +789,12 @@ CREATE INDEX data_keys_tenant ON lake.data_keys USING btree (tenant, kind) WHERE
 
 CREATE INDEX data_keys_wrapped_by ON lake.data_keys USING btree (wrapped_by);
 
+CREATE INDEX quarantine_listed ON lake.quarantine USING btree (dataset_id, quarantined_at, id);
+
+CREATE INDEX quarantine_of_person ON lake.quarantine USING btree (data_key) WHERE (data_key IS NOT NULL);
+
+CREATE INDEX quarantine_waiting ON lake.quarantine USING btree (quarantined_at) WHERE (escalated_at IS NULL);
+
 CREATE INDEX api_keys_owner ON nexus.api_keys USING btree (tenant, owner, id COLLATE "C");
 
 CREATE INDEX api_keys_tenant ON nexus.api_keys USING btree (tenant, id COLLATE "C");
@@ -805,6 +849,12 @@ ALTER TABLE ONLY lake.data_keys
 ALTER TABLE ONLY lake.dataset_versions
     ADD CONSTRAINT dataset_versions_dataset_id_fkey FOREIGN KEY (dataset_id) REFERENCES lake.datasets(id) ON DELETE CASCADE;
 
+ALTER TABLE ONLY lake.quarantine
+    ADD CONSTRAINT quarantine_data_key_fkey FOREIGN KEY (data_key) REFERENCES lake.data_keys(id);
+
+ALTER TABLE ONLY lake.quarantine
+    ADD CONSTRAINT quarantine_dataset_id_fkey FOREIGN KEY (dataset_id) REFERENCES lake.datasets(id) ON DELETE CASCADE;
+
 ALTER TABLE ONLY nexus.api_keys
     ADD CONSTRAINT api_keys_replaced_by_fkey FOREIGN KEY (replaced_by) REFERENCES nexus.api_keys(id);
 
@@ -853,11 +903,15 @@ ALTER TABLE lake.dataset_versions ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE lake.datasets ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE lake.quarantine ENABLE ROW LEVEL SECURITY;
+
 CREATE POLICY tenant_isolation ON lake.data_keys USING (platform.sees(tenant)) WITH CHECK (platform.sees(tenant));
 
 CREATE POLICY tenant_isolation ON lake.dataset_versions USING ((tenant = platform.current_tenant())) WITH CHECK ((tenant = platform.current_tenant()));
 
 CREATE POLICY tenant_isolation ON lake.datasets USING ((tenant = platform.current_tenant())) WITH CHECK ((tenant = platform.current_tenant()));
+
+CREATE POLICY tenant_isolation ON lake.quarantine USING (platform.sees(tenant)) WITH CHECK (platform.sees(tenant));
 
 ALTER TABLE nexus.api_keys ENABLE ROW LEVEL SECURITY;
 

@@ -66,6 +66,9 @@ STATEMENTS = {
     " VALUES (%(tenant)s, gen_random_uuid(), 1, '{}', %(mark)s)",
     "lake.data_keys": "(tenant, kind, subject, erased_at)"
     " VALUES (%(tenant)s, 'person', %(mark)s::bytea, now())",
+    "lake.quarantine": "(tenant, dataset_id, dataset, version, batch, position, media_type, content,"
+    " rule, reason, errors, quarantined_by) VALUES (%(tenant)s, gen_random_uuid(), 'x', 1,"
+    " gen_random_uuid(), 1, 'x', %(mark)s, 'x', 'x', '[]', 'x')",
     "stream.events": "(tenant, id, source, type, time)"
     " VALUES (%(tenant)s, %(mark)s, '/policy', 'tried', now())",
     "nexus.tenants": "(id, name) VALUES (%(tenant)s, %(mark)s)"
@@ -122,6 +125,7 @@ FOUND_BY = {
     "lake.datasets": "name",
     "lake.dataset_versions": "changed_by",
     "lake.data_keys": "subject",
+    "lake.quarantine": "content",
     "stream.events": "id",
     "nexus.tenants": "name",
     "nexus.users": "email",
