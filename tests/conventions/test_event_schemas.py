@@ -9,7 +9,7 @@ from typing import Any
 import fastavro
 import psycopg
 import pytest
-from datapunk.lake.ingest import RECORDS_INSERTED
+from datapunk.lake.telling import RECORDS_INSERTED
 
 from tests.support.invoking import Invoker
 from tests.support.samples import EVENTS, python_files

@@ -17,6 +17,7 @@ AUTHORIZER = "nexus.authorize"
 HTTP = http_operations()
 CUSTOM_RESOURCES = [o for o in operations() if "ResponseURL" in load_sample(o)]
 ANSWERS = {
+    "lake.discard_quarantined": 204,
     "nexus.begin_authorization": 302,
     "nexus.begin_federated_sign_in": 303,
     "nexus.complete_federated_sign_in": 303,
@@ -28,6 +29,7 @@ ANSWERS = {
 }
 """Where the good answer is not just any 2xx."""
 OTHER: dict[str, dict[str, Any]] = {
+    "lake.escalate_quarantine": {"told": 0, "waiting": 0, "oldest_seconds": 0.0},
     "lake.extend_partitions": {"made": 0, "left": 0, "validated": 0},
     "lake.rotate_data_keys": {"tenants": 0, "own": 0, "persons": 0, "left": False},
     "lake.warm_cache": {"hot": 0, "loaded": 0},

@@ -22,7 +22,6 @@ from datapunk.errors import (
     PausedError,
     PayloadTooLargeError,
 )
-from datapunk.events import CloudEvent
 from datapunk.flags import value
 from datapunk.flags.catalogue import LAKE_INGEST, LAKE_ROWS_PER_INSERT
 from datapunk.lake.datasets import OWNER_ROLE, Dataset
@@ -31,13 +30,8 @@ from datapunk.lake.privacy.protecting import protected_parts
 from datapunk.lake.quarantine import keep
 from datapunk.lake.sifting import sift_body
 from datapunk.lake.staging import OnConflict, Outcome, Stage, explained
-from datapunk.outbox import emit
+from datapunk.lake.telling import RECORDS_INSERTED, RECORDS_UPSERTED, tell
 
-RECORDS_INSERTED = "lake.records.inserted"
-RECORDS_UPSERTED = "lake.records.upserted"
-RECORDS_UPDATED = "lake.records.updated"
-RECORDS_DELETED = "lake.records.deleted"
-SOURCE = "/v1/lake/datasets"
 MOST_BYTES = 32 * 1024 * 1024
 """Of a body that came compressed: what a function of 512 MB can read as JSON."""
 
@@ -150,20 +144,6 @@ def receipt_of(
         reasons=dict(Counter(row.rule for row in outcome.refused)),
         batch=batch,
         event_id=tell(tx, dataset, kind, stored).id if stored else None,
-    )
-
-
-def tell(tx: Transaction, dataset: Dataset, kind: str, count: int) -> CloudEvent:
-    """Emit the event that `count` rows of a dataset were changed in a way, and return it."""
-    return emit(
-        tx,
-        CloudEvent(
-            source=SOURCE,
-            type=kind,
-            subject=dataset.name,
-            datacontenttype="application/json",
-            data={"dataset": dataset.name, "count": count, "version": dataset.version},
-        ),
     )
 
 

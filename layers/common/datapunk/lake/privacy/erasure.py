@@ -18,10 +18,10 @@ from datapunk import audit
 from datapunk.database import Transaction, load_queries
 from datapunk.lake.columns import Column, Sensitivity
 from datapunk.lake.datasets import Dataset, find_dataset
-from datapunk.lake.ingest import RECORDS_UPDATED, tell
 from datapunk.lake.privacy.cells import blind_column, canonical, searchable
 from datapunk.lake.privacy.data_keys import DataKeys
 from datapunk.lake.quarantine import forget_rows
+from datapunk.lake.telling import RECORDS_UPDATED, tell
 from datapunk.lake.values import read_value
 
 ACTION = "lake.erase_person"

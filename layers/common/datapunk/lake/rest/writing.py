@@ -19,13 +19,6 @@ from datapunk.database import Row, Transaction
 from datapunk.errors import PayloadTooLargeError
 from datapunk.lake.columns import Column, ColumnType, stored_type, utc_default
 from datapunk.lake.datasets import OWNER_ROLE, Dataset
-from datapunk.lake.ingest import (
-    RECORDS_DELETED,
-    RECORDS_INSERTED,
-    RECORDS_UPDATED,
-    RECORDS_UPSERTED,
-    tell,
-)
 from datapunk.lake.plan import Comparison, Select
 from datapunk.lake.privacy.changing import cells_of_rows, require_bound, require_whole
 from datapunk.lake.privacy.disclosure import Disclosure
@@ -44,6 +37,13 @@ from datapunk.lake.rest.requests import JSON, Form, RestRequest
 from datapunk.lake.rest.resolving import resolve
 from datapunk.lake.rest.statements import bad_search
 from datapunk.lake.sql_parts import Statement, identifier
+from datapunk.lake.telling import (
+    RECORDS_DELETED,
+    RECORDS_INSERTED,
+    RECORDS_UPDATED,
+    RECORDS_UPSERTED,
+    tell,
+)
 
 _CHANGED = sql.Identifier("changed")
 _MOST = 2**31
