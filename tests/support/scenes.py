@@ -20,11 +20,12 @@ from datapunk.nexus.sessions import start_session
 from datapunk.nexus.users import UserAccount, find_user
 
 from tests.support.api_keys import issue
+from tests.support.articles import ARTICLES
 from tests.support.invoking import answer
 from tests.support.oauth import SERVICE, WEB, add_client, cookie_of, tokens_of
 from tests.support.routing import SERVICE as ROUTED
 from tests.support.routing import answer_once
-from tests.support.samples import load_sample
+from tests.support.samples import http_event, load_sample
 from tests.support.signing_in import Browser, visit
 from tests.support.workloads import certificate_of, register
 
@@ -35,6 +36,17 @@ _INSERT_USER = """
 INSERT INTO nexus.users (id, tenant, email, email_verified, name)
 VALUES (%s, 'public', 'sample@example.com', true, 'Sample')
 RETURNING id
+"""
+
+QUARANTINED_ID = "5f0c8a1e-2b7d-4c39-8e64-9a1b2c3d4e5f"
+_QUARANTINE_ROW = """
+INSERT INTO lake.quarantine (
+    id, dataset_id, dataset, version, batch, position, media_type, content, rule, reason, errors
+)
+SELECT %(id)s, id, name, 1, gen_random_uuid(), 1, 'application/json',
+       '{"week": "2026-11-07", "ppm": 427.4}', 'unique', 'The key existed.', '[]'
+FROM lake.datasets
+WHERE name = %(name)s
 """
 
 Changes = dict[str, Any]
@@ -132,16 +144,35 @@ def _with_request(user: UserAccount) -> Changes:
     return {"path": {"request": str(accepted.id)}}
 
 
+def _with_quarantined(user: UserAccount) -> Changes:
+    """Have the row of the samples wait in quarantine; by now it fits."""
+    changes = _after("lake.create_dataset")(user)
+    with transaction(user.caller) as tx:
+        tx.execute(_QUARANTINE_ROW, {"id": QUARANTINED_ID, "name": "co2_weekly"})
+    return changes
+
+
+def _with_articles(_: UserAccount) -> Changes:
+    made = answer("lake.create_dataset", http_event("lake.create_dataset", body=ARTICLES))
+    assert made.status == 201, made.body
+    return {}
+
+
 SCENES: dict[str, Callable[[UserAccount], Changes]] = {
     "lake.change_dataset": _after("lake.create_dataset"),
+    "lake.correct_quarantined": _with_quarantined,
     "lake.delete_dataset": _after("lake.create_dataset"),
+    "lake.discard_quarantined": _with_quarantined,
     "lake.get_dataset": _after("lake.create_dataset"),
     "lake.list_versions": _after("lake.create_dataset"),
     "lake.insert_records": _after("lake.create_dataset"),
+    "lake.list_quarantine": _with_quarantined,
     "lake.query_records": _after("lake.create_dataset", "lake.insert_records"),
     "lake.read_rest": _after("lake.create_dataset", "lake.insert_records"),
     "lake.write_rest": _after("lake.create_dataset"),
+    "lake.release_quarantined": _with_quarantined,
     "lake.scan_dataset": _after("lake.create_dataset"),
+    "lake.search_records": _with_articles,
     "nexus.authorize": _with_token,
     "nexus.begin_authorization": _signed_in,
     "nexus.complete_federated_sign_in": _back_from_provider,

@@ -12,22 +12,11 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from tests.support.articles import ARTICLES
 from tests.support.invoking import Answer, Invoker
 from tests.unit.lake.conftest import Insert
 
 OPERATION = "lake.search_records"
-ARTICLES: dict[str, Any] = {
-    "name": "articles",
-    "columns": [
-        {"name": "id", "type": "integer", "nullable": False},
-        {"name": "title", "type": "text", "full_text": "english"},
-        {"name": "body", "type": "text", "full_text": "simple"},
-        {"name": "year", "type": "integer"},
-        {"name": "price", "type": "decimal"},
-        {"name": "embedding", "type": "vector", "vector": {"dimension": 3}},
-    ],
-    "key": ["id"],
-}
 WORDS = ("carbon", "dioxide", "ocean", "ice", "snow", "weather", "station", "island")
 DISTANCES: dict[str, Callable[[Sequence[float], Sequence[float]], float]] = {
     "cosine": lambda a, b: 1 - _dot(a, b) / (math.hypot(*a) * math.hypot(*b)),
