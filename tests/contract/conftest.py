@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,3 +23,20 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
         yield clone
     finally:
         clone.close()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Name each of schemathesis' tests after its operation, which pytest leaves out of the ids it makes.
+
+    Processes that share tests know them by id: of several with one, only the first would run.
+    """
+    for item in items:
+        label = getattr(item, "operation_label", None)
+        if label is not None and not item.nodeid.endswith("]"):
+            item._id = replace(item._id, params=label)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Refuse to run tests that share an id."""
+    names = [item.nodeid for item in session.items]
+    assert len(names) == len(set(names)), "several tests have one id: only one of them would run"
