@@ -35,11 +35,10 @@ def search_records(
     try:
         body = _answer(definition, search)
     except DatapunkError as error:
-        if not definition.cached or not (
-            isinstance(error, InvalidInputError | NotFoundError) or is_outdated(error)
-        ):
+        remembered = definition.cached and isinstance(error, InvalidInputError | NotFoundError)
+        if not remembered and not is_outdated(error):
             raise
-        # What is wrong may be what was remembered of the dataset: looked at once more, as it is now.
+        # What is wrong may be what was known of the dataset: looked at once more, as it is now.
         body = _answer(reload_definition(app.caller.tenant, dataset), search)
     return Response(status_code=200, content_type="application/json", body=body)
 
