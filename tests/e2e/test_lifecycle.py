@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from infrastructure.local.ports import is_free
 from tests.e2e.clone import COMMAND_SECONDS, Clone
 from tests.e2e.processes import processes_of
 
@@ -66,7 +67,9 @@ def test_down_leaves_no_process_and_up_finds_the_data(vandal: Clone) -> None:
     assert not named
     assert status.returncode == 1
     assert status.stdout.count("down") == len(PARTS)
-    assert vandal.endpoints == endpoints
+    # Another platform may have taken a port meanwhile, which tests in another process have
+    moved = [url for name, url in endpoints.items() if vandal.endpoints[name] != url]
+    assert [url for url in moved if is_free(urlsplit(url).port or 0)] == []
     assert kept(vandal) == FIRST
 
 

@@ -14,7 +14,7 @@ from tests.integration.local.data_plane.plane import Plane, eventually
 def test_schedule_fires(new_plane: Callable[..., Plane], tmp_path: Path) -> None:
     # Given a schedule that is due in a moment, and one with a payload of its own
     plane = new_plane()
-    soon = datetime.fromtimestamp(datetime.now(UTC).timestamp() + 4, UTC)
+    soon = datetime.fromtimestamp(datetime.now(UTC).timestamp() + 8, UTC)
     expression = f"at({soon:%Y-%m-%dT%H:%M:%S})"
     schedules = tuple(
         Schedule(name=name, function="test-source-collect", expression=expression, payload=payload)
@@ -24,7 +24,7 @@ def test_schedule_fires(new_plane: Callable[..., Plane], tmp_path: Path) -> None
     # When
     plane.start(plane.catalog(functions=[function], schedules=schedules))
     path = tmp_path / "events.jsonl"
-    eventually(lambda: path.exists() and len(path.read_text().splitlines()) == 2)
+    eventually(lambda: path.exists() and len(path.read_text().splitlines()) == 2, seconds=30)
     # Then
     events = sorted(map(json.loads, path.read_text().splitlines()), key=len)
     assert events[0] == {"own": True}
