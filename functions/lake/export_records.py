@@ -3,7 +3,6 @@
 from typing import Annotated
 
 from aws_lambda_powertools.event_handler.openapi.params import Path
-from datapunk.audit import announce
 from datapunk.database import transaction
 from datapunk.errors import NotFoundError
 from datapunk.http import http_function
@@ -22,7 +21,6 @@ def export_records(dataset: Annotated[str, Path(pattern=IDENTIFIER)], export: Ex
 
     Values of encrypted columns stay encrypted in the file; masked ones are masked as for any reader.
     """
-    announce({"format": export.format})
     with transaction() as tx:
         exported = write_export(tx, find_dataset(tx, dataset), export)
     relay_now()
