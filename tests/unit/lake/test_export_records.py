@@ -260,23 +260,31 @@ def test_masks_hold_in_files(
 ) -> None:
     # Given
     mask = {"roles": {"admin": "clear", "editor": "partial"}, "others": "full"}
-    columns = [{"name": "id", "type": "integer"}, {"name": "card", "type": "text", "masking": mask}]
+    sealed = {"type": "text", "protection": "encrypted", "masking": mask}
+    columns = [
+        {"name": "id", "type": "integer"},
+        {"name": "card", "type": "text", "masking": mask},
+        {"name": "email", **sealed},
+    ]
     definition = {"name": "cards", "key": ["id"], "columns": columns}
     assert invoke("lake.create_dataset", body=definition).status == 201
-    assert insert("cards", [{"id": 1, "card": "4111 1111 1111 1111"}]).status == 201
+    card = {"id": 1, "card": "4111 1111 1111 1111", "email": "ann@example.com"}
+    assert insert("cards", [card]).status == 201
     path = {"dataset": "cards"}
     # When
     shown = {}
     for roles in ("admin", "editor", "viewer"):
         body = {"format": "ndjson"}
         answer = invoke(OPERATION, path=path, body=body, tenant="public", roles=roles)
-        shown[roles] = json.loads(_file(answer))["card"]
+        shown[roles] = json.loads(_file(answer))
     # Then
-    assert shown == {
+    assert {roles: item["card"] for roles, item in shown.items()} == {
         "admin": "4111 1111 1111 1111",
         "editor": "**** **** **** 1111",
         "viewer": None,
     }
+    assert shown["viewer"]["email"] is None
+    assert bytes.fromhex(shown["editor"]["email"]) == bytes.fromhex(shown["admin"]["email"])
 
 
 def test_another_tenants_rows_are_never_in_the_file(
