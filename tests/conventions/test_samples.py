@@ -58,7 +58,13 @@ def test_every_sample_is_tried() -> None:
 
 @pytest.mark.parametrize("operation", HTTP)
 def test_a_request_is_answered_well(
-    operation: str, database: str, broker: Broker, authority: None, google: None, invoke: Invoker
+    operation: str,
+    database: str,
+    broker: Broker,
+    bucket: str,
+    authority: None,
+    google: None,
+    invoke: Invoker,
 ) -> None:
     # Given
     changes = set_up(operation)

@@ -166,6 +166,7 @@ SCENES: dict[str, Callable[[UserAccount], Changes]] = {
     "lake.get_dataset": _after("lake.create_dataset"),
     "lake.list_versions": _after("lake.create_dataset"),
     "lake.insert_records": _after("lake.create_dataset"),
+    "lake.export_records": _after("lake.create_dataset", "lake.insert_records"),
     "lake.list_quarantine": _with_quarantined,
     "lake.query_records": _after("lake.create_dataset", "lake.insert_records"),
     "lake.read_rest": _after("lake.create_dataset", "lake.insert_records"),

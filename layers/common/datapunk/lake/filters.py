@@ -23,7 +23,8 @@ _ITEM = re.compile(
     r"(?:(?P<alias>[a-z][a-z0-9_]{0,62}):)?"
     r"(?:(?P<column>[a-z][a-z0-9_]{0,62})(?:\.(?P<aggregate>[a-z]+)\(\))?|(?P<bare>[a-z]+)\(\))\Z"
 )
-_CONTROLS = ("select", "order", "limit", "cursor")
+CONTROLS = ("select", "order", "limit", "cursor")
+"""Parameters that are no filters, whatever columns are called."""
 
 QUERY_PARAMETERS = (
     {
@@ -98,7 +99,7 @@ def read_query(
     filters = [
         found
         for name, values in parameters.items()
-        if name not in _CONTROLS
+        if name not in CONTROLS
         for value in values
         if (found := reader.filter(name, value)) is not None
     ]

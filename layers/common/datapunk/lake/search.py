@@ -17,7 +17,7 @@ from datapunk.database import Row, Transaction
 from datapunk.errors import FieldError, InvalidInputError
 from datapunk.lake.columns import SQL_TYPES, Column, ColumnType, column_value
 from datapunk.lake.datasets import OWNER_ROLE, Dataset
-from datapunk.lake.filters import Query, read_query
+from datapunk.lake.filters import CONTROLS, Query, read_query
 from datapunk.lake.plan import Comparison, Output
 from datapunk.lake.plan import Field as Value
 from datapunk.lake.privacy.disclosure import Disclosure
@@ -35,7 +35,6 @@ SELECT set_config('hnsw.iterative_scan', 'strict_order', true),
        set_config('hnsw.ef_search', %s, true),
        set_config('enable_indexscan', %s, true)
 """
-_CONTROLS = ("select", "order", "limit", "cursor")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +106,7 @@ def _checked(dataset: Dataset, search: Search, most: int) -> _Plan:
         name: [value] if isinstance(value, str) else value for name, value in search.filters.items()
     }
     for name in parameters:
-        if name in _CONTROLS:
+        if name in CONTROLS:
             raise _refused(name, "is not a column of the dataset", "unknown_column")
     if search.select is not None:
         parameters["select"] = [search.select]
