@@ -255,7 +255,8 @@ def test_distribution_is_compared_with_bounds_a_baseline_and_the_time_before(
     # Given a hundred values in equal parts
     make_dataset("t", x="integer")
     insert("t", [{"x": number} for number in range(100)])
-    baseline = {"edges": [25, 50, 75], "shares": [0.4, 0.3, 0.2, 0.1]}
+    shares = [0.4, 0.3, 0.2, 0.1]
+    baseline = {"edges": [25, 50, 75], "shares": shares}
     rules = (
         rule("distribution", measure={"statistic": "mean", "minimum": 49, "maximum": 50}),
         rule("distribution", measure={"statistic": "stability", "baseline": baseline}),
@@ -264,9 +265,7 @@ def test_distribution_is_compared_with_bounds_a_baseline_and_the_time_before(
     # When
     mean, declared, before = check(invoke, *rules)["distribution"]["rules"]
     # Then
-    by_hand = sum(
-        (0.25 - share) * math.log(0.25 / share) for share in baseline["shares"]
-    )  # fmt: skip
+    by_hand = sum((0.25 - share) * math.log(0.25 / share) for share in shares)
     assert (mean["measured"], mean["score"]) == (49.5, 1.0)
     assert declared["measured"] == pytest.approx(by_hand)
     assert declared["score"] == pytest.approx(min(1, 0.25 / by_hand))
@@ -370,10 +369,31 @@ def test_a_renamed_column_goes_on_being_measured(
     make_dataset("t", x="integer")
     insert("t", [{"x": 1}, {"x": -1}])
     check(invoke, rule("range", minimum=0))
-    body = {"changes": [{"op": "rename_column", "column": "x", "to": "z"}]}
+    body = {"changes": [{"op": "rename_column", "column": "x", "name": "z"}]}
     assert invoke("lake.change_dataset", path={"dataset": "t"}, body=body).status == 200
     # When / Then
     assert check(invoke)["range"]["score"] == 0.5
+
+
+def test_what_takes_too_long_is_given_up_and_keeps_nothing(
+    database: str, make_dataset: MakeDataset, invoke: Invoker
+) -> None:
+    # Given a table that somebody else holds
+    make_dataset("t", x="integer")
+    put(invoke, rule("completeness"))
+    with psycopg.connect(database) as connection:
+        connection.execute("SELECT set_config('datapunk.tenant', 'public', true)")
+        found = connection.execute("SELECT table_name FROM lake.datasets").fetchone()
+        assert found is not None
+        connection.execute("SET LOCAL ROLE lake_owner")
+        held = sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE")
+        connection.execute(held.format(sql.Identifier("lake_data", found[0])))
+        # When
+        answer = invoke(OPERATION, path={"dataset": "t"}, seconds=4.5)
+    # Then
+    assert answer.status == 504, answer.body
+    quality = invoke("lake.get_quality", path={"dataset": "t"}).json
+    assert quality["history"]["items"] == []
 
 
 def test_another_tenants_dataset_is_not_found(make_dataset: MakeDataset, invoke: Invoker) -> None:

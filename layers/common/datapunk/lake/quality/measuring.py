@@ -14,7 +14,7 @@ from datapunk.database import Row, Transaction
 from datapunk.errors import DeadlineExceededError, InvalidInputError
 from datapunk.lake.columns import Column, ColumnType
 from datapunk.lake.datasets import Dataset
-from datapunk.lake.plan import Comparison, Logic, Select
+from datapunk.lake.plan import Comparison, Condition, Logic, Select
 from datapunk.lake.privacy.disclosure import Disclosure
 from datapunk.lake.quality.conditions import (
     NUMERIC,
@@ -92,7 +92,7 @@ def measure(
 
 
 def _limit(tx: Transaction, until: float) -> None:
-    """Have the next statement given up at a time of the monotonic clock, which those before have used up of."""
+    """Have the next statement given up at a time of the monotonic clock, however long others took before."""
     left = until - time.monotonic()
     if left <= 0:
         raise DeadlineExceededError
@@ -112,38 +112,37 @@ def _problem(run: Callable[[], object]) -> str | None:
 def require_measurable(tx: Transaction, dataset: Dataset, rules: Sequence[Rule]) -> None:
     """Raise InvalidInputError for a rule that makes no sense for the dataset, whatever its rows are."""
     for rule in rules:
-        _require_patterns(tx, dataset, rule)
-        select = Select(dataset, (), where=_conditions(dataset, rule))
-        try:
-            with tx.savepoint(), bad_search(select):
-                _Measurement(tx, dataset, [rule], {}).run(empty=True)
-        except RestError as error:
-            raise refused(rule, error.message, "predicate") from error
+        _require_readable(tx, dataset, rule)
+        with tx.savepoint():
+            _Measurement(tx, dataset, [rule], {}).run(empty=True)
 
 
-def _conditions(dataset: Dataset, rule: Rule) -> tuple[Any, ...]:
-    return (read_predicate(dataset, rule),) if isinstance(rule, Predicate) else ()
-
-
-def _require_patterns(tx: Transaction, dataset: Dataset, rule: Rule) -> None:
+def _require_readable(tx: Transaction, dataset: Dataset, rule: Rule) -> None:
+    """Raise InvalidInputError for texts that PostgreSQL would only read when there are rows."""
     patterns = [rule.pattern] if isinstance(rule, Pattern) else []
-    for condition in _conditions(dataset, rule):
-        patterns += _patterns(condition)
-    for pattern in patterns:
-        try:
-            with tx.savepoint():
+    where = (read_predicate(dataset, rule),) if isinstance(rule, Predicate) else ()
+    patterns += _texts(where, _REGULAR)
+    try:
+        with tx.savepoint(), bad_search(Select(dataset, (), where=where)):
+            for pattern in patterns:
                 tx.value("SELECT '' ~ %s", (pattern,))
-        except InvalidInputError as error:
-            raise refused(rule, "PostgreSQL cannot read the pattern", "pattern") from error
+            for words in _texts(where, ("fts",)):
+                tx.value("SELECT to_tsquery(%s)", (words,))
+    except InvalidInputError as error:
+        raise refused(rule, "PostgreSQL cannot read the pattern", "pattern") from error
+    except RestError as error:
+        raise refused(rule, error.message.rstrip("."), "predicate") from error
 
 
-def _patterns(condition: Any) -> list[str]:
-    if isinstance(condition, Logic):
-        return [pattern for item in condition.items for pattern in _patterns(item)]
-    if isinstance(condition, Comparison) and condition.operator in _REGULAR:
-        value = condition.value
-        return list(value) if isinstance(value, list) else [value]
-    return []
+def _texts(conditions: Sequence[Condition], operators: Sequence[str]) -> list[str]:
+    """Return what the operators compare with, wherever they stand in conditions."""
+    found: list[str] = []
+    for item in conditions:
+        if isinstance(item, Logic):
+            found += _texts(item.items, operators)
+        elif isinstance(item, Comparison) and item.operator in operators:
+            found += item.value if isinstance(item.value, list) else [item.value]
+    return found
 
 
 def _result(rule: Rule, score: float, **others: Any) -> RuleResult:

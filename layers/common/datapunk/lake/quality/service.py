@@ -100,9 +100,7 @@ def check_quality(tx: Transaction, dataset: Dataset, longest: float = math.inf) 
         return Scores(dataset=dataset.name, scores=[])
     seconds = min(longest, remaining_seconds() - _RESERVE)
     measured = measure(tx, dataset, rules, _by_name(_newest(tx, dataset)), seconds)
-    tx.execute(
-        "SELECT set_config('statement_timeout', %s, true)", (str(int(_RESERVE * 1000)),)
-    )
+    tx.execute("SELECT set_config('statement_timeout', %s, true)", (str(int(_RESERVE * 1000)),))
     # One at a time from here on: of two that measure at once, one tells.
     tx.execute(load_queries(_SQL)["hold"], {"dataset_id": dataset.id})
     before = _by_name(_newest(tx, dataset))
