@@ -220,6 +220,42 @@ COMMENT ON COLUMN lake.datasets.event_time IS 'The column whose months are the p
 
 COMMENT ON COLUMN lake.datasets.subject IS 'The column that names the person a row is about; null where rows are about nobody.';
 
+CREATE TABLE lake.quality_results (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    tenant text DEFAULT platform.current_tenant() NOT NULL,
+    dataset_id uuid NOT NULL,
+    run uuid NOT NULL,
+    version integer NOT NULL,
+    check_type text NOT NULL,
+    score double precision NOT NULL,
+    rows bigint NOT NULL,
+    rules jsonb NOT NULL,
+    measured_by text DEFAULT platform.current_principal() NOT NULL,
+    measured_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT quality_results_rows_check CHECK ((rows >= 0)),
+    CONSTRAINT quality_results_score_check CHECK (((score >= (0)::double precision) AND (score <= (1)::double precision)))
+);
+
+ALTER TABLE ONLY lake.quality_results FORCE ROW LEVEL SECURITY;
+
+COMMENT ON COLUMN lake.quality_results.score IS 'The share of rows that pass every rule of the type; of freshness and distribution the least of a rule.';
+
+COMMENT ON COLUMN lake.quality_results.rules IS 'What came of each rule of the type.';
+
+CREATE TABLE lake.quality_rules (
+    dataset_id uuid NOT NULL,
+    tenant text DEFAULT platform.current_tenant() NOT NULL,
+    dataset text NOT NULL,
+    rules jsonb NOT NULL,
+    updated_by text DEFAULT platform.current_principal() NOT NULL,
+    updated_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    measured_at timestamp with time zone
+);
+
+ALTER TABLE ONLY lake.quality_rules FORCE ROW LEVEL SECURITY;
+
+COMMENT ON COLUMN lake.quality_rules.measured_at IS 'When the schedule last took the dataset up, whatever came of it: who waits longest comes first.';
+
 CREATE TABLE lake.quarantine (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     tenant text DEFAULT platform.current_tenant() NOT NULL,
@@ -685,6 +721,12 @@ ALTER TABLE ONLY lake.datasets
 ALTER TABLE ONLY lake.datasets
     ADD CONSTRAINT datasets_tenant_name_key UNIQUE (tenant, name);
 
+ALTER TABLE ONLY lake.quality_results
+    ADD CONSTRAINT quality_results_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY lake.quality_rules
+    ADD CONSTRAINT quality_rules_pkey PRIMARY KEY (dataset_id);
+
 ALTER TABLE ONLY lake.quarantine
     ADD CONSTRAINT quarantine_pkey PRIMARY KEY (id);
 
@@ -789,6 +831,12 @@ CREATE INDEX data_keys_tenant ON lake.data_keys USING btree (tenant, kind) WHERE
 
 CREATE INDEX data_keys_wrapped_by ON lake.data_keys USING btree (wrapped_by);
 
+CREATE INDEX quality_results_age ON lake.quality_results USING btree (measured_at);
+
+CREATE INDEX quality_results_listed ON lake.quality_results USING btree (dataset_id, measured_at, id);
+
+CREATE INDEX quality_results_newest ON lake.quality_results USING btree (dataset_id, check_type, measured_at);
+
 CREATE INDEX quarantine_listed ON lake.quarantine USING btree (dataset_id, quarantined_at, id);
 
 CREATE INDEX quarantine_of_person ON lake.quarantine USING btree (data_key) WHERE (data_key IS NOT NULL);
@@ -849,6 +897,12 @@ ALTER TABLE ONLY lake.data_keys
 ALTER TABLE ONLY lake.dataset_versions
     ADD CONSTRAINT dataset_versions_dataset_id_fkey FOREIGN KEY (dataset_id) REFERENCES lake.datasets(id) ON DELETE CASCADE;
 
+ALTER TABLE ONLY lake.quality_results
+    ADD CONSTRAINT quality_results_dataset_id_fkey FOREIGN KEY (dataset_id) REFERENCES lake.datasets(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY lake.quality_rules
+    ADD CONSTRAINT quality_rules_dataset_id_fkey FOREIGN KEY (dataset_id) REFERENCES lake.datasets(id) ON DELETE CASCADE;
+
 ALTER TABLE ONLY lake.quarantine
     ADD CONSTRAINT quarantine_data_key_fkey FOREIGN KEY (data_key) REFERENCES lake.data_keys(id);
 
@@ -903,6 +957,10 @@ ALTER TABLE lake.dataset_versions ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE lake.datasets ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE lake.quality_results ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE lake.quality_rules ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE lake.quarantine ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY tenant_isolation ON lake.data_keys USING (platform.sees(tenant)) WITH CHECK (platform.sees(tenant));
@@ -910,6 +968,10 @@ CREATE POLICY tenant_isolation ON lake.data_keys USING (platform.sees(tenant)) W
 CREATE POLICY tenant_isolation ON lake.dataset_versions USING ((tenant = platform.current_tenant())) WITH CHECK ((tenant = platform.current_tenant()));
 
 CREATE POLICY tenant_isolation ON lake.datasets USING ((tenant = platform.current_tenant())) WITH CHECK ((tenant = platform.current_tenant()));
+
+CREATE POLICY tenant_isolation ON lake.quality_results USING (platform.sees(tenant)) WITH CHECK (platform.sees(tenant));
+
+CREATE POLICY tenant_isolation ON lake.quality_rules USING (platform.sees(tenant)) WITH CHECK (platform.sees(tenant));
 
 CREATE POLICY tenant_isolation ON lake.quarantine USING (platform.sees(tenant)) WITH CHECK (platform.sees(tenant));
 

@@ -139,6 +139,7 @@ def test_queues_and_schedules_are_there(catalog: Catalog) -> None:
         name.removeprefix(f"{STACK}-"): item.expression for name, item in schedules.items()
     } == {
         "lake-extend_partitions": "rate(1 day)",
+        "lake-measure_quality": "rate(1 hour)",
         "lake-rotate_data_keys": "rate(1 day)",
         "lake-warm_cache": "rate(1 minute)",
         "nexus-expire_audit": "rate(1 day)",
