@@ -31,7 +31,9 @@ ANSWERS = {
 OTHER: dict[str, dict[str, Any]] = {
     "lake.escalate_quarantine": {"told": 0, "waiting": 0, "oldest_seconds": 0.0},
     "lake.extend_partitions": {"made": 0, "left": 0, "validated": 0},
+    "lake.load_upload": {"outcome": "not_mine"},
     "lake.rotate_data_keys": {"tenants": 0, "own": 0, "persons": 0, "left": False},
+    "lake.sweep_uploads": {"started": 0, "forgotten": 0},
     "lake.warm_cache": {"hot": 0, "loaded": 0},
     "nexus.ensure_client": {"id": "datapunk-cli", "tenant": "public", "public": True},
     "nexus.ensure_user": {"email": "admin@example.com", "name": "Administrator"},
@@ -58,7 +60,13 @@ def test_every_sample_is_tried() -> None:
 
 @pytest.mark.parametrize("operation", HTTP)
 def test_a_request_is_answered_well(
-    operation: str, database: str, broker: Broker, authority: None, google: None, invoke: Invoker
+    operation: str,
+    database: str,
+    broker: Broker,
+    authority: None,
+    google: None,
+    bucket: str,
+    invoke: Invoker,
 ) -> None:
     # Given
     changes = set_up(operation)

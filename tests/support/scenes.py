@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from datapunk.database import transaction
 from datapunk.identity import SYSTEM
+from datapunk.lake.datasets import find_dataset
 from datapunk.nexus.oauth.clients import ClientRegistration, register_client
 from datapunk.nexus.roles import Role, assign_role
 from datapunk.nexus.routing.requests import accept
@@ -34,6 +35,12 @@ CLIENT_SECRET = "not-the-secret-of-anybody"
 _INSERT_USER = """
 INSERT INTO nexus.users (id, tenant, email, email_verified, name)
 VALUES (%s, 'public', 'sample@example.com', true, 'Sample')
+RETURNING id
+"""
+
+_INSERT_JOB = """
+INSERT INTO lake.jobs (dataset_id, dataset, caller, media_type, compressed, on_conflict, expires_at)
+VALUES (%s, %s, '{}', 'text/csv', false, 'error', now())
 RETURNING id
 """
 
@@ -132,10 +139,20 @@ def _with_request(user: UserAccount) -> Changes:
     return {"path": {"request": str(accepted.id)}}
 
 
+def _with_job(user: UserAccount) -> Changes:
+    _after("lake.create_dataset")(user)
+    with transaction(user.caller) as tx:
+        dataset = find_dataset(tx, "co2_weekly")
+        job = tx.value(_INSERT_JOB, (dataset.id, dataset.name))
+    return {"path": {"job": str(job)}}
+
+
 SCENES: dict[str, Callable[[UserAccount], Changes]] = {
     "lake.change_dataset": _after("lake.create_dataset"),
+    "lake.create_upload": _after("lake.create_dataset"),
     "lake.delete_dataset": _after("lake.create_dataset"),
     "lake.get_dataset": _after("lake.create_dataset"),
+    "lake.get_job": _with_job,
     "lake.list_versions": _after("lake.create_dataset"),
     "lake.insert_records": _after("lake.create_dataset"),
     "lake.query_records": _after("lake.create_dataset", "lake.insert_records"),

@@ -129,9 +129,10 @@ def receipt_of(
     outcome: Outcome,
     on_conflict: OnConflict,
     media_type: str = JSON,
+    batch: UUID | None = None,
 ) -> Receipt:
-    """Tell of rows that were stored, keep those that were not, and return the receipt."""
-    batch = keep(tx, dataset, media_type, outcome.refused) if outcome.refused else None
+    """Tell of rows that were stored, keep those that were not (in the batch), and return the receipt."""
+    kept = keep(tx, dataset, media_type, outcome.refused, batch) if outcome.refused else None
     stored = outcome.inserted + outcome.updated
     updating = on_conflict is OnConflict.UPDATE
     kind = RECORDS_UPSERTED if updating else RECORDS_INSERTED
@@ -142,7 +143,7 @@ def receipt_of(
         skipped=outcome.skipped,
         quarantined=len(outcome.refused),
         reasons=dict(Counter(row.rule for row in outcome.refused)),
-        batch=batch,
+        batch=kept,
         event_id=tell(tx, dataset, kind, stored).id if stored else None,
     )
 
