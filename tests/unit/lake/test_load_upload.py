@@ -294,8 +294,7 @@ def test_many_events_of_one_upload_load_it_once(
     job = files.put("t", _file(10))
     claimed: list[Any] = []
     threads = [
-        threading.Thread(target=lambda: claimed.append(uploads.claim(UUID(job))))
-        for _ in range(2)
+        threading.Thread(target=lambda: claimed.append(uploads.claim(UUID(job)))) for _ in range(2)
     ]
     # When two environments take the job at once, and a third comes later
     for thread in threads:
