@@ -66,6 +66,12 @@ def test_local_code_becomes_an_object_of_the_bucket(tmp_path: Path) -> None:
             "AWS::Scheduler::Schedule",
             "ENABLED",
         ),
+        (
+            "Put: { Type: EventBridgeRule, Properties: { Pattern:"
+            + " { source: [aws.s3], detail-type: [Object Created] } } }",
+            "AWS::Events::Rule",
+            "ENABLED",
+        ),
     ],
 )
 def test_schedules_are_created_off_and_remember_what_they_were(
