@@ -96,7 +96,7 @@ def insert_records(tx: Transaction, dataset: Dataset, parsed: Parsed, *, most: i
     Raises InvalidInputError naming row and column, ConflictError for a key that exists, or
     PayloadTooLargeError; the transaction must then be rolled back, so that nothing of the request remains.
     """
-    inserted = _copy(tx, dataset, parsed, most)
+    inserted = copy_rows(tx, dataset, parsed, most)
     if not inserted:
         return Receipt(dataset=dataset.name, inserted=0, event_id=None)
     event = tell(tx, dataset, RECORDS_INSERTED, inserted)
@@ -148,7 +148,11 @@ def receipt_of(
     )
 
 
-def _copy(tx: Transaction, dataset: Dataset, parsed: Parsed, most: int) -> int:
+def copy_rows(tx: Transaction, dataset: Dataset, parsed: Parsed, most: int) -> int:
+    """Copy all rows, `most` at most, into the dataset's table and return how many they were.
+
+    Raises what `insert_records` does; the transaction, or the savepoint around, must then be rolled back.
+    """
     rows = 0
     for part in protected_parts(tx, dataset, parsed):
         rows += _copy_part(tx, dataset, part, rows, most)

@@ -25,6 +25,7 @@ from datapunk.context import (
 )
 from datapunk.database import Transaction, transaction
 from datapunk.errors import (
+    ConflictError,
     DatapunkError,
     FieldError,
     InvalidInputError,
@@ -32,10 +33,11 @@ from datapunk.errors import (
     PausedError,
 )
 from datapunk.lake import uploads
+from datapunk.lake.columns import Column
 from datapunk.lake.datasets import Dataset, find_dataset
-from datapunk.lake.ingest import allowed_rows, receipt_of
-from datapunk.lake.parsing import CSV, header_columns
-from datapunk.lake.sifting import Sifted
+from datapunk.lake.ingest import allowed_rows, copy_rows, receipt_of
+from datapunk.lake.parsing import CSV, Parsed, Rows, header_columns
+from datapunk.lake.sifting import Batch, Sifted
 from datapunk.lake.splitting import (
     CHUNK_ROWS,
     Chunk,
@@ -46,7 +48,7 @@ from datapunk.lake.splitting import (
     records_of,
     take,
 )
-from datapunk.lake.staging import Outcome, Stage
+from datapunk.lake.staging import OnConflict, Outcome, Stage
 from datapunk.lake.uploads import Held, NotHeldError, Progress
 from datapunk.outbox import relay_now
 from datapunk.problems import problem
@@ -195,12 +197,34 @@ def _sifted(tx: Transaction, dataset: Dataset, job: Held, place: _Place, chunk: 
     names = place.layout.names if place.layout else []
     columns = header_columns(names, dataset.columns) if place.layout else list(dataset.columns)
     batch = batch_of(chunk.records, job.media_type, names, columns)
-    stage = Stage(tx, dataset, columns, job.on_conflict)
-    outcome = stage.sift(Sifted(columns, iter([batch])), CHUNK_ROWS)
+    outcome = _copied(tx, dataset, job, columns, batch)
+    if outcome is None:
+        stage = Stage(tx, dataset, columns, job.on_conflict)
+        outcome = stage.sift(Sifted(columns, iter([batch])), CHUNK_ROWS)
     outcome.refused = [
         replace(row, position=row.position + place.rows_read) for row in outcome.refused
     ]
     return outcome
+
+
+def _copied(
+    tx: Transaction, dataset: Dataset, job: Held, columns: list[Column], batch: Batch
+) -> Outcome | None:
+    """Copy the rows that fit their columns straight into the table; None where it refuses any of them.
+
+    So it is with most chunks, and several times as fast as looking for those that it refuses. A data key
+    that is made on the way must stay, which it would not: rows that are encrypted go the long way.
+    """
+    merged = job.on_conflict is not OnConflict.ERROR
+    if merged or any(column.encrypted for column in columns):
+        return None
+    rows = Rows(len(batch.lines), "".join(f"{line}\n" for line in batch.lines))
+    try:
+        with tx.savepoint():
+            inserted = copy_rows(tx, dataset, Parsed(columns, iter([rows])), CHUNK_ROWS)
+    except (InvalidInputError, ConflictError):
+        return None
+    return Outcome(inserted=inserted, refused=sorted(batch.refused, key=lambda row: row.position))
 
 
 def _dataset(tx: Transaction, job: Held, *, hold: bool) -> Dataset:
