@@ -220,6 +220,61 @@ COMMENT ON COLUMN lake.datasets.event_time IS 'The column whose months are the p
 
 COMMENT ON COLUMN lake.datasets.subject IS 'The column that names the person a row is about; null where rows are about nobody.';
 
+CREATE TABLE lake.jobs (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    tenant text DEFAULT platform.current_tenant() NOT NULL,
+    dataset_id uuid NOT NULL,
+    dataset text NOT NULL,
+    caller jsonb NOT NULL,
+    media_type text NOT NULL,
+    compressed boolean NOT NULL,
+    on_conflict text NOT NULL,
+    announced text,
+    state text DEFAULT 'waiting'::text NOT NULL,
+    same_as uuid,
+    holder uuid,
+    held_until timestamp with time zone,
+    attempts integer DEFAULT 0 NOT NULL,
+    object_version text,
+    bytes_total bigint,
+    digest text,
+    layout jsonb,
+    "position" bigint DEFAULT 0 NOT NULL,
+    bytes_done bigint DEFAULT 0 NOT NULL,
+    rows_read bigint DEFAULT 0 NOT NULL,
+    inserted bigint DEFAULT 0 NOT NULL,
+    updated bigint DEFAULT 0 NOT NULL,
+    skipped bigint DEFAULT 0 NOT NULL,
+    quarantined bigint DEFAULT 0 NOT NULL,
+    reasons jsonb DEFAULT '{}'::jsonb NOT NULL,
+    problem jsonb,
+    created_by text DEFAULT platform.current_principal() NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    finished_at timestamp with time zone,
+    CONSTRAINT jobs_state_check CHECK ((state = ANY (ARRAY['waiting'::text, 'running'::text, 'done'::text, 'failed'::text])))
+);
+
+ALTER TABLE ONLY lake.jobs FORCE ROW LEVEL SECURITY;
+
+COMMENT ON COLUMN lake.jobs.caller IS 'In whose name the rows are stored: who asked for the upload.';
+
+COMMENT ON COLUMN lake.jobs.announced IS 'SHA-256 that the caller said the file has, in hexadecimal digits.';
+
+COMMENT ON COLUMN lake.jobs.same_as IS 'The job that loaded the same file before: this one has no effect of its own.';
+
+COMMENT ON COLUMN lake.jobs.holder IS 'Who works at it until `held_until`; only he may store rows of it.';
+
+COMMENT ON COLUMN lake.jobs.attempts IS 'How often it was begun since its last chunk was stored.';
+
+COMMENT ON COLUMN lake.jobs.layout IS 'Of CSV: delimiter, quote and the names in the header.';
+
+COMMENT ON COLUMN lake.jobs."position" IS 'Bytes of the file, unpacked, that are stored: where the next chunk begins.';
+
+COMMENT ON COLUMN lake.jobs.bytes_done IS 'Bytes of the file as it was uploaded that have been read.';
+
+COMMENT ON COLUMN lake.jobs.expires_at IS 'Until when an upload may begin.';
+
 CREATE TABLE lake.quality_results (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     tenant text DEFAULT platform.current_tenant() NOT NULL,
@@ -721,6 +776,9 @@ ALTER TABLE ONLY lake.datasets
 ALTER TABLE ONLY lake.datasets
     ADD CONSTRAINT datasets_tenant_name_key UNIQUE (tenant, name);
 
+ALTER TABLE ONLY lake.jobs
+    ADD CONSTRAINT jobs_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY lake.quality_results
     ADD CONSTRAINT quality_results_pkey PRIMARY KEY (id);
 
@@ -831,6 +889,12 @@ CREATE INDEX data_keys_tenant ON lake.data_keys USING btree (tenant, kind) WHERE
 
 CREATE INDEX data_keys_wrapped_by ON lake.data_keys USING btree (wrapped_by);
 
+CREATE UNIQUE INDEX jobs_one_effect ON lake.jobs USING btree (dataset_id, digest, media_type, compressed, on_conflict) WHERE ((same_as IS NULL) AND (digest IS NOT NULL) AND (state <> 'failed'::text));
+
+CREATE INDEX jobs_same ON lake.jobs USING btree (same_as) WHERE (same_as IS NOT NULL);
+
+CREATE INDEX jobs_unfinished ON lake.jobs USING btree (created_at) WHERE (state = ANY (ARRAY['waiting'::text, 'running'::text]));
+
 CREATE INDEX quality_results_age ON lake.quality_results USING btree (measured_at);
 
 CREATE INDEX quality_results_listed ON lake.quality_results USING btree (dataset_id, measured_at, id);
@@ -897,6 +961,12 @@ ALTER TABLE ONLY lake.data_keys
 ALTER TABLE ONLY lake.dataset_versions
     ADD CONSTRAINT dataset_versions_dataset_id_fkey FOREIGN KEY (dataset_id) REFERENCES lake.datasets(id) ON DELETE CASCADE;
 
+ALTER TABLE ONLY lake.jobs
+    ADD CONSTRAINT jobs_dataset_id_fkey FOREIGN KEY (dataset_id) REFERENCES lake.datasets(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY lake.jobs
+    ADD CONSTRAINT jobs_same_as_fkey FOREIGN KEY (same_as) REFERENCES lake.jobs(id) ON DELETE CASCADE;
+
 ALTER TABLE ONLY lake.quality_results
     ADD CONSTRAINT quality_results_dataset_id_fkey FOREIGN KEY (dataset_id) REFERENCES lake.datasets(id) ON DELETE CASCADE;
 
@@ -957,6 +1027,8 @@ ALTER TABLE lake.dataset_versions ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE lake.datasets ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE lake.jobs ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE lake.quality_results ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE lake.quality_rules ENABLE ROW LEVEL SECURITY;
@@ -968,6 +1040,8 @@ CREATE POLICY tenant_isolation ON lake.data_keys USING (platform.sees(tenant)) W
 CREATE POLICY tenant_isolation ON lake.dataset_versions USING ((tenant = platform.current_tenant())) WITH CHECK ((tenant = platform.current_tenant()));
 
 CREATE POLICY tenant_isolation ON lake.datasets USING ((tenant = platform.current_tenant())) WITH CHECK ((tenant = platform.current_tenant()));
+
+CREATE POLICY tenant_isolation ON lake.jobs USING (platform.sees(tenant)) WITH CHECK (platform.sees(tenant));
 
 CREATE POLICY tenant_isolation ON lake.quality_results USING (platform.sees(tenant)) WITH CHECK (platform.sees(tenant));
 

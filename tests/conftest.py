@@ -158,9 +158,9 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     client_of.cache_clear()
     local = {"core": {"passthrough": {"urls": [r"http://127\.0\.0\.1"]}}}
     with mock_aws(config=local):
-        storage = boto3.client("s3")
-        storage.create_bucket(Bucket="datapunk")
-        storage.put_bucket_versioning(
+        buckets = boto3.client("s3")
+        buckets.create_bucket(Bucket="datapunk")
+        buckets.put_bucket_versioning(
             Bucket="datapunk", VersioningConfiguration={"Status": "Enabled"}
         )
         yield "datapunk"

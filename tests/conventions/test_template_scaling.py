@@ -16,7 +16,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 MOST_RESOURCES = 480
 """CloudFormation takes 500 resources; the rest is room to notice."""
 
-BACKGROUND = ("Schedule", "MQ")
+BACKGROUND = ("Schedule", "MQ", "EventBridgeRule")
 MODULES = ("nexus", "lake", "stream")
 ASYNCHRONOUS = {"NexusRunRequestFunction"}
 """Invoked by another function that does not wait."""

@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from datapunk.database import transaction
 from datapunk.identity import SYSTEM
+from datapunk.lake.datasets import find_dataset
 from datapunk.nexus.oauth.clients import ClientRegistration, register_client
 from datapunk.nexus.roles import Role, assign_role
 from datapunk.nexus.routing.requests import accept
@@ -47,6 +48,11 @@ SELECT %(id)s, id, name, 1, gen_random_uuid(), 1, 'application/json',
        '{"week": "2026-11-07", "ppm": 427.4}', 'unique', 'The key existed.', '[]'
 FROM lake.datasets
 WHERE name = %(name)s
+"""
+_INSERT_JOB = """
+INSERT INTO lake.jobs (dataset_id, dataset, caller, media_type, compressed, on_conflict, expires_at)
+VALUES (%s, %s, '{}', 'text/csv', false, 'error', now())
+RETURNING id
 """
 
 Changes = dict[str, Any]
@@ -158,12 +164,22 @@ def _with_articles(_: UserAccount) -> Changes:
     return {}
 
 
+def _with_job(user: UserAccount) -> Changes:
+    _after("lake.create_dataset")(user)
+    with transaction(user.caller) as tx:
+        dataset = find_dataset(tx, "co2_weekly")
+        job = tx.value(_INSERT_JOB, (dataset.id, dataset.name))
+    return {"path": {"job": str(job)}}
+
+
 SCENES: dict[str, Callable[[UserAccount], Changes]] = {
     "lake.change_dataset": _after("lake.create_dataset"),
     "lake.correct_quarantined": _with_quarantined,
+    "lake.create_upload": _after("lake.create_dataset"),
     "lake.delete_dataset": _after("lake.create_dataset"),
     "lake.discard_quarantined": _with_quarantined,
     "lake.get_dataset": _after("lake.create_dataset"),
+    "lake.get_job": _with_job,
     "lake.list_versions": _after("lake.create_dataset"),
     "lake.insert_records": _after("lake.create_dataset"),
     "lake.export_records": _after("lake.create_dataset", "lake.insert_records"),

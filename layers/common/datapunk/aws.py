@@ -20,10 +20,12 @@ def client_of(service: str) -> Any:
 
     config = Config(
         connect_timeout=2,
-        read_timeout=10,
+        read_timeout=20,
         retries={"total_max_attempts": 3},
         # Of its own accord boto3 signs links to objects in a way that S3 refuses for encrypted ones.
         signature_version="s3v4" if service == STORE else None,
+        # A link to put an object at shall ask for no checksum that a plain PUT does not send.
+        request_checksum_calculation="when_required",
     )
     return boto3.client(service, config=config)
 

@@ -25,7 +25,7 @@ from datapunk.lake.privacy.disclosure import Disclosure
 from datapunk.lake.query import compile_whole, csv_lines, header_of, json_lines
 from datapunk.lake.telling import SOURCE
 from datapunk.outbox import emit
-from datapunk.storage import Upload, link_to, uploading
+from datapunk.storage.writing import Upload, link_to, uploading
 
 ACTION = "lake.export_records"
 RECORDS_EXPORTED = "lake.records.exported"

@@ -96,7 +96,7 @@ def insert_records(tx: Transaction, dataset: Dataset, parsed: Parsed, *, most: i
     Raises InvalidInputError naming row and column, ConflictError for a key that exists, or
     PayloadTooLargeError; the transaction must then be rolled back, so that nothing of the request remains.
     """
-    inserted = _copy(tx, dataset, parsed, most)
+    inserted = copy_rows(tx, dataset, parsed, most)
     if not inserted:
         return Receipt(dataset=dataset.name, inserted=0, event_id=None)
     event = tell(tx, dataset, RECORDS_INSERTED, inserted)
@@ -129,9 +129,10 @@ def receipt_of(
     outcome: Outcome,
     on_conflict: OnConflict,
     media_type: str = JSON,
+    batch: UUID | None = None,
 ) -> Receipt:
-    """Tell of rows that were stored, keep those that were not, and return the receipt."""
-    batch = keep(tx, dataset, media_type, outcome.refused) if outcome.refused else None
+    """Tell of rows that were stored, keep those that were not (in the batch), and return the receipt."""
+    kept = keep(tx, dataset, media_type, outcome.refused, batch) if outcome.refused else None
     stored = outcome.inserted + outcome.updated
     updating = on_conflict is OnConflict.UPDATE
     kind = RECORDS_UPSERTED if updating else RECORDS_INSERTED
@@ -142,12 +143,16 @@ def receipt_of(
         skipped=outcome.skipped,
         quarantined=len(outcome.refused),
         reasons=dict(Counter(row.rule for row in outcome.refused)),
-        batch=batch,
+        batch=kept,
         event_id=tell(tx, dataset, kind, stored).id if stored else None,
     )
 
 
-def _copy(tx: Transaction, dataset: Dataset, parsed: Parsed, most: int) -> int:
+def copy_rows(tx: Transaction, dataset: Dataset, parsed: Parsed, most: int) -> int:
+    """Copy all rows, `most` at most, into the dataset's table and return how many they were.
+
+    Raises what `insert_records` does; the transaction, or the savepoint around, must then be rolled back.
+    """
     rows = 0
     for part in protected_parts(tx, dataset, parsed):
         rows += _copy_part(tx, dataset, part, rows, most)

@@ -66,9 +66,15 @@ class Quarantined(BaseModel):
     quarantined_at: datetime
 
 
-def keep(tx: Transaction, dataset: Dataset, media_type: str, rows: Sequence[Refused]) -> UUID:
-    """Put rows of one request into quarantine and return the name of their batch."""
-    batch = uuid4()
+def keep(
+    tx: Transaction,
+    dataset: Dataset,
+    media_type: str,
+    rows: Sequence[Refused],
+    batch: UUID | None = None,
+) -> UUID:
+    """Put rows of one request into quarantine and return the name of their batch, a new one by default."""
+    batch = batch or uuid4()
     common = {
         "dataset_id": dataset.id,
         "dataset": dataset.name,

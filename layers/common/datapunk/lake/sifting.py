@@ -97,7 +97,7 @@ def sift_kept(media_type: str, content: str, columns: Sequence[Column]) -> Sifte
             errors=[FieldError("(row)", "has another width", "width")],
         )
     filled = header_columns(list(found), columns)
-    batch = _batch_of_texts([list(found.values())], 0, list(found), filled)
+    batch = batch_of_texts([list(found.values())], 0, list(found), filled)
     return Sifted(filled, iter([batch]))
 
 
@@ -189,13 +189,14 @@ def _sift_csv(text: str, columns: Sequence[Column]) -> Sifted:
 def _csv_batches(reader: Any, header: list[str], columns: list[Column]) -> Iterator[Batch]:
     done = 0
     while rows := read_rows(reader, CHUNK, done):
-        yield _batch_of_texts(rows, done, header, columns)
+        yield batch_of_texts(rows, done, header, columns)
         done += len(rows)
 
 
-def _batch_of_texts(
+def batch_of_texts(
     rows: list[list[str]], done: int, header: list[str], columns: list[Column]
 ) -> Batch:
+    """Validate rows of texts for the columns that a header names; they come behind `done` others."""
     batch = Batch()
     wrong: dict[int, list[FieldError]] = {}
     for index, row in enumerate(rows):

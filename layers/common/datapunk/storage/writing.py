@@ -1,4 +1,4 @@
-"""Objects in the platform's bucket: written part by part, there whole or not at all, read by links.
+"""Objects written part by part: there whole or not at all, and read by links.
 
 An object may be larger than memory: what is held is one part. What an environment that was killed has left
 unfinished goes by the bucket's rule for abandoned uploads.
