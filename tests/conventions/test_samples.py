@@ -50,6 +50,8 @@ OTHER: dict[str, dict[str, Any]] = {
     "stream.store_event": {"done": 1, "retry": 0, "dead": 0, "duplicate": 0},
 }
 """What the outcome of other functions contains."""
+NEEDS_BUCKET = {"lake.create_upload"}
+"""Requests that are answered with something of the storage's."""
 SECRETS = ("password", "secret", "AKIA", "localhost", "/home/")
 
 
@@ -65,10 +67,12 @@ def test_a_request_is_answered_well(
     broker: Broker,
     authority: None,
     google: None,
-    bucket: str,
     invoke: Invoker,
+    request: pytest.FixtureRequest,
 ) -> None:
     # Given
+    if operation in NEEDS_BUCKET:
+        request.getfixturevalue("bucket")
     changes = set_up(operation)
     # When
     answer = invoke(operation, **changes)
