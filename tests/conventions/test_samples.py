@@ -51,6 +51,8 @@ OTHER: dict[str, dict[str, Any]] = {
     "stream.store_event": {"done": 1, "retry": 0, "dead": 0, "duplicate": 0},
 }
 """What the outcome of other functions contains."""
+NEEDS_BUCKET = {"lake.create_upload", "lake.export_records"}
+"""Requests that are answered with something of the storage's."""
 SECRETS = ("password", "secret", "AKIA", "localhost", "/home/")
 
 
@@ -64,12 +66,14 @@ def test_a_request_is_answered_well(
     operation: str,
     database: str,
     broker: Broker,
-    bucket: str,
     authority: None,
     google: None,
     invoke: Invoker,
+    request: pytest.FixtureRequest,
 ) -> None:
     # Given
+    if operation in NEEDS_BUCKET:
+        request.getfixturevalue("bucket")
     changes = set_up(operation)
     # When
     answer = invoke(operation, **changes)

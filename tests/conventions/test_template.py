@@ -18,6 +18,7 @@ REST_SECONDS = 29
 
 MAPPING_SECONDS = 900
 SCHEDULE_SECONDS = 60
+EVENT_SECONDS = 300
 
 SERVES_NO_RESOURCE = {
     "xray:PutTraceSegments",
@@ -163,7 +164,12 @@ def test_a_function_and_its_role_stand_together(name: str, properties: dict[str,
 def test_a_timeout_fits_its_trigger(name: str, properties: dict[str, Any]) -> None:
     # Given
     kinds = {event["Type"] for event in properties.get("Events", {}).values()}
-    limits = {"Api": REST_SECONDS, "MQ": MAPPING_SECONDS, "Schedule": SCHEDULE_SECONDS}
+    limits = {
+        "Api": REST_SECONDS,
+        "MQ": MAPPING_SECONDS,
+        "Schedule": SCHEDULE_SECONDS,
+        "EventBridgeRule": EVENT_SECONDS,
+    }
     # When
     limit = min((limits[kind] for kind in kinds), default=300)
     # Then

@@ -50,7 +50,6 @@ from datapunk.lake.splitting import (
 from datapunk.lake.staging import OnConflict, Outcome, Stage
 from datapunk.lake.uploads import Held, NotHeldError, Progress
 from datapunk.outbox import relay_now
-from datapunk.problems import problem
 from datapunk.storage.reading import PART_BYTES, Found, ObjectFile, look_up, remove
 from datapunk.telemetry import logger
 
@@ -93,8 +92,7 @@ def load(job: UUID) -> str:
                 uploads.release(held)
                 raise
             logger().warning("upload failed", extra={"job": str(job), "code": error.code})
-            instance = f"/v1/lake/jobs/{job}"
-            uploads.fail(held, problem(error, instance=instance, trace_id=work.trace.trace_id))
+            uploads.fail(held, error, work.trace.trace_id)
             return "failed"
         except Exception:
             uploads.release(held)

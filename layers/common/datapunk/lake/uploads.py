@@ -293,8 +293,18 @@ def release(job: Held, *, waiting: bool = False) -> None:
         tx.execute(load_queries(_SQL)["release"], parameters)
 
 
-def fail(job: Held, problem: dict[str, Any]) -> None:
-    """Keep why the job cannot go on."""
+def fail(job: Held, error: DatapunkError, trace_id: str) -> None:
+    """Keep why the job cannot go on, with the members that a problem document has (RFC 9457)."""
+    problem = {
+        "type": f"urn:datapunk:error:{error.code}",
+        "title": error.title(),
+        "status": error.status,
+        "detail": error.detail,
+        "instance": f"/v1/lake/jobs/{job.id}",
+        "code": error.code,
+        "trace_id": trace_id,
+        "errors": [item.as_dict() for item in error.errors],
+    }
     parameters = {"id": job.id, "holder": job.holder, "problem": Jsonb(problem)}
     with transaction(SYSTEM) as tx:
         tx.execute(load_queries(_SQL)["fail"], parameters)
