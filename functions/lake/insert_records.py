@@ -11,15 +11,9 @@ from datapunk.http import http_function
 from datapunk.idempotency import LONGEST, once
 from datapunk.lake.columns import IDENTIFIER
 from datapunk.lake.datasets import find_dataset
-from datapunk.lake.ingest import (
-    MOST_BYTES,
-    Ingest,
-    OnError,
-    Receipt,
-    allowed_rows,
-    ingest_records,
-)
+from datapunk.lake.ingest import MOST_BYTES, Ingest, allowed_rows, ingest_records
 from datapunk.lake.parsing import CSV, JSON, NDJSON
+from datapunk.lake.receipts import OnError, Receipt
 from datapunk.lake.staging import OnConflict
 from datapunk.outbox import relay_now
 

@@ -10,8 +10,9 @@ from datapunk.errors import NotFoundError
 from datapunk.http import http_function
 from datapunk.lake.columns import IDENTIFIER
 from datapunk.lake.datasets import find_dataset
-from datapunk.lake.ingest import Receipt, allowed_rows, receipt_of
+from datapunk.lake.ingest import allowed_rows, receipt_of
 from datapunk.lake.quarantine import release_row
+from datapunk.lake.receipts import Receipt
 from datapunk.lake.staging import OnConflict
 from datapunk.outbox import relay_now
 

@@ -12,7 +12,8 @@ from datapunk.database import transaction
 from datapunk.identity import Caller
 from datapunk.lake import staging
 from datapunk.lake.datasets import find_dataset
-from datapunk.lake.ingest import Ingest, OnError, ingest_records
+from datapunk.lake.ingest import Ingest, ingest_records
+from datapunk.lake.receipts import OnError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg import sql

@@ -7,11 +7,9 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from enum import StrEnum
 from uuid import UUID
 
 from psycopg import sql
-from pydantic import BaseModel, Field
 
 from datapunk.database import Transaction
 from datapunk.database.failures import copy_position, violated_reference
@@ -28,38 +26,13 @@ from datapunk.lake.datasets import OWNER_ROLE, Dataset
 from datapunk.lake.parsing import JSON, Parsed, parse_body
 from datapunk.lake.privacy.protecting import protected_parts
 from datapunk.lake.quarantine import keep
+from datapunk.lake.receipts import OnError, Receipt
 from datapunk.lake.sifting import sift_body
 from datapunk.lake.staging import OnConflict, Outcome, Stage, explained
 from datapunk.lake.telling import RECORDS_INSERTED, RECORDS_UPSERTED, tell
 
 MOST_BYTES = 32 * 1024 * 1024
 """Of a body that came compressed: what a function of 512 MB can read as JSON."""
-
-
-class OnError(StrEnum):
-    """What becomes of a request with rows that do not fit."""
-
-    REJECT = "reject"
-    QUARANTINE = "quarantine"
-
-
-class Receipt(BaseModel):
-    """What became of the rows of one request, and the event that tells of them (none for no rows)."""
-
-    dataset: str
-    inserted: int
-    updated: int = 0
-    skipped: int = Field(
-        default=0, description="Rows whose key existed, or that stand again further down."
-    )
-    quarantined: int = 0
-    reasons: dict[str, int] = Field(
-        default_factory=dict, description="How many quarantined rows broke which rule first."
-    )
-    batch: UUID | None = Field(
-        default=None, description="What the quarantined rows of this request have in common."
-    )
-    event_id: str | None
 
 
 @dataclass(frozen=True, slots=True)

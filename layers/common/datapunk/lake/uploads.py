@@ -30,8 +30,8 @@ from datapunk.errors import (
 )
 from datapunk.identity import SYSTEM, Caller, caller_from_document
 from datapunk.lake.datasets import Dataset
-from datapunk.lake.ingest import OnError, Receipt
 from datapunk.lake.parsing import CSV, JSON, NDJSON
+from datapunk.lake.receipts import OnError, Receipt
 from datapunk.lake.splitting import Chunk, Layout
 from datapunk.lake.staging import OnConflict
 from datapunk.storage.reading import Found, link_to_put
