@@ -12,7 +12,7 @@ from uuid import UUID
 
 import psycopg
 import pytest
-from datapunk import functions, storage
+from datapunk import functions
 from datapunk.lake import loading, splitting, uploads
 from datapunk.settings import settings
 from psycopg import sql
@@ -116,7 +116,7 @@ def test_one_in_a_hundred_of_20000_rows_does_not_fit(
         (uploads, "advance", 3),
         (loading, "_store", 3),
         (loading, "_store", 10),
-        (storage, "remove", 1),
+        (loading, "remove", 1),
     ],
     ids=lambda moment: f"{moment[1]} {moment[2]}",
 )
