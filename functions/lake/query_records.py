@@ -41,11 +41,10 @@ def query_records(
     try:
         page = _page(definition, version)
     except DatapunkError as error:
-        if not definition.cached or not (
-            isinstance(error, InvalidInputError | NotFoundError) or is_outdated(error)
-        ):
+        remembered = definition.cached and isinstance(error, InvalidInputError | NotFoundError)
+        if not remembered and not is_outdated(error):
             raise
-        # What is wrong may be what was remembered of the dataset: looked at once more, as it is now.
+        # What is wrong may be what was known of the dataset: looked at once more, as it is now.
         definition = reload_definition(app.caller.tenant, dataset)
         page = _page(definition, version)
     headers = {}

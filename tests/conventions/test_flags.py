@@ -5,8 +5,6 @@ from __future__ import annotations
 import ast
 import json
 import re
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -16,50 +14,19 @@ from datapunk.flags import catalogue
 from datapunk.flags.catalogue import FLAGS, Flag
 
 from infrastructure.documents.flags import build_schema
+from tests.support.imports import LAYER, reached_by
 from tests.support.rules import OFF, ON, boolean, other, rule
 from tests.support.samples import FUNCTIONS, PROJECT, handler_file, operations
 from tests.support.templates import template
 
-LAYER = PROJECT / "layers" / "common"
 POLICY = {"Fn::If": ["HostsFlags", {"Ref": "FlagReadPolicy"}, {"Ref": "AWS::NoValue"}]}
 ASKING = "datapunk.flags"
 GUIDE = PROJECT / "docs" / "how-to" / "switch-a-feature.md"
 ACME = ("tenant", "EQUALS", "acme")
 
 
-def _file_of(module: str) -> Path | None:
-    place = LAYER / module.replace(".", "/")
-    files = (place.with_suffix(".py"), place / "__init__.py")
-    return next((file for file in files if file.is_file()), None)
-
-
-@cache
-def _imports(file: Path) -> frozenset[str]:
-    """Return the modules of the layer that a file imports anywhere, with the packages they are in."""
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(file.read_text())):
-        if isinstance(node, ast.Import):
-            found.update(name.name for name in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found.add(node.module)
-            found.update(f"{node.module}.{name.name}" for name in node.names)
-    known = {name for name in found if name.startswith("datapunk") and _file_of(name)}
-    return frozenset(known)
-
-
-def _reaches(start: Path) -> set[str]:
-    waiting, seen = [start], set[str]()
-    while waiting:
-        for module in _imports(waiting.pop()) - seen:
-            seen.add(module)
-            file = _file_of(module)
-            assert file is not None
-            waiting.append(file)
-    return seen
-
-
 def _asks(operation: str) -> bool:
-    return ASKING in _reaches(handler_file(operation))
+    return ASKING in reached_by(handler_file(operation))
 
 
 def test_some_operation_asks_and_most_do_not() -> None:
