@@ -10,9 +10,13 @@ from pathlib import Path
 
 import jwt
 import pytest
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.hashes import SHA256
 from datapunk.errors import ConfigurationError, UnavailableError
 from datapunk.keyring import KeyRing, key_ring, open_key_ring
 from datapunk.keyring.file import FileKeyRing
+from datapunk.keyring.handle import SigningHandle
 from datapunk.keyring.kms import KmsKeyRing
 from datapunk.nexus import keys
 from datapunk.settings import settings
@@ -208,3 +212,21 @@ def test_the_ring_file_is_json_with_the_private_halves(tmp_path: Path) -> None:
     # Then
     assert (entry["kid"], entry["signs_from"]) == (kid, 7)
     assert entry["private"].startswith("-----BEGIN PRIVATE KEY-----")
+
+
+def test_a_handle_signs_and_never_gives_the_key_away(ring: KeyRing) -> None:
+    # Given
+    ring.add(0)
+    (key,) = ring.list_keys()
+    handle = SigningHandle(ring, key)
+    # When
+    signature = handle.sign(b"message", None, None)
+    # Then
+    key.public.verify(signature, b"message", PKCS1v15(), SHA256())
+    for take in (
+        handle.private_numbers,
+        lambda: handle.private_bytes(None, None, None),
+        lambda: handle.decrypt(b"", None),
+    ):
+        with pytest.raises(UnsupportedAlgorithm, match="stays in its ring"):
+            take()

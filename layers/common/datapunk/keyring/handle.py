@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 if TYPE_CHECKING:
     from datapunk.keyring.ring import KeyRing, RingKey
+
+_KEPT = "The private key stays in its ring."
 
 
 class SigningHandle(rsa.RSAPrivateKey):
@@ -31,20 +34,16 @@ class SigningHandle(rsa.RSAPrivateKey):
         return self._key.public.key_size
 
     def decrypt(self, ciphertext: bytes, padding: Any) -> bytes:
-        raise self._kept()
+        raise UnsupportedAlgorithm(_KEPT)
 
     def private_numbers(self) -> rsa.RSAPrivateNumbers:
-        raise self._kept()
+        raise UnsupportedAlgorithm(_KEPT)
 
     def private_bytes(self, encoding: Any, format: Any, encryption_algorithm: Any) -> bytes:
-        raise self._kept()
+        raise UnsupportedAlgorithm(_KEPT)
 
     def __copy__(self) -> SigningHandle:
         return self
 
     def __deepcopy__(self, memo: dict[Any, Any]) -> SigningHandle:
         return self
-
-    @staticmethod
-    def _kept() -> NotImplementedError:
-        return NotImplementedError("The private key stays in its ring.")
