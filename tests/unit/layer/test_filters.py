@@ -22,9 +22,7 @@ NOW = dt.datetime(2026, 11, 21, tzinfo=dt.UTC)
 
 def dataset(*, key: tuple[str, ...] = ()) -> Dataset:
     """Return a dataset with a column of every type, each called like its type with an underscore."""
-    columns = [
-        column_of(f"{kind}_", kind, nullable=f"{kind}_" not in key) for kind in ColumnType
-    ]
+    columns = [column_of(f"{kind}_", kind, nullable=f"{kind}_" not in key) for kind in ColumnType]
     return Dataset(
         name="d",
         tenant="public",
