@@ -1,22 +1,28 @@
-"""A file through a pre-signed upload beside raw COPY of the same rows, and the memory of the function.
+"""A file through a pre-signed upload beside raw COPY and a hand-written service, and what memory each takes.
 
     python benchmarks/lake_ingest.py [--rows 1000 100000 1000000] [--rounds 3]
 
 In each round the same file of CSV goes, in turns, by COPY through psycopg into a bare table, by COPY into a
-table with the key a dataset has, and through `lake.create_upload`: put to storage, loaded by the function
-that the storage's event starts, and waited for. The table shows the median seconds, the ratio to the COPY
-into the same kind of table, and the most memory that the function has used so far, as its log says. It starts
-a platform of its own in a temporary folder and stops it. Only the upload's time has waits of 50 ms in it.
+table with the key a dataset has, by a request to a service of FastAPI and psycopg as one would write it by
+hand (`_ingest_peer.py`) into the same table, and through `lake.create_upload`: put to storage, loaded by the
+function that the storage's event starts, and waited for. The table shows the median seconds, the ratios to
+the COPY into the same kind of table and to the service, and the most memory that the function and the service
+have used so far. It starts a platform of its own in a temporary folder and stops it. Only the upload's time
+has waits of 50 ms in it.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import http.client
 import json
+import os
 import random
 import re
+import socket
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -32,6 +38,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks import _support
 from benchmarks.ingest import BARE, COLUMNS, COPY, KEYED, Api, running_in
 from infrastructure.local.paths import PROJECT, Paths
+from infrastructure.local.ports import choose_port
+from infrastructure.local.services.service import READY_SECONDS
 
 POLL_SECONDS = 0.05
 MOST_SECONDS = 600.0
@@ -114,6 +122,55 @@ def copy_file(connection: psycopg.Connection, table: str, path: Path) -> float:
     return time.perf_counter() - started
 
 
+class Peer:
+    """The service written by hand, in a process of its own."""
+
+    def __init__(self, database: str) -> None:
+        self.port = choose_port(None, taken=set(), seed=__file__)
+        self.process = subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("_ingest_peer.py")), str(self.port)],
+            env={**os.environ, "DATABASE_URL": database},
+        )
+
+    def load(self, connection: psycopg.Connection, path: Path, count: int) -> float:
+        """Have a file stored in an emptied table; return the seconds until the answer."""
+        connection.execute("TRUNCATE public.keyed")
+        started = time.perf_counter()
+        asked = http.client.HTTPConnection("127.0.0.1", self.port, timeout=MOST_SECONDS)
+        size = str(path.stat().st_size)
+        with path.open("rb") as file:
+            asked.request(
+                "PUT", "/rows", file, {"Content-Type": "text/csv", "Content-Length": size}
+            )
+            said = json.loads(asked.getresponse().read())
+        asked.close()
+        if said != {"inserted": count}:
+            raise SystemExit(f"{count} rows became {said}")
+        return time.perf_counter() - started
+
+    def wait(self) -> None:
+        """Wait until it listens."""
+        end = time.monotonic() + READY_SECONDS
+        while time.monotonic() < end and self.process.poll() is None:
+            with contextlib.suppress(OSError):
+                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+                return
+            time.sleep(POLL_SECONDS)
+        raise SystemExit("the service written by hand does not listen")
+
+    def memory_used(self) -> int:
+        """Return the most memory it has used, in MB; 0 where the system does not tell."""
+        status = Path(f"/proc/{self.process.pid}/status")
+        text = status.read_text(encoding="ascii") if status.exists() else ""
+        found = re.search(r"VmHWM:\s*(\d+) kB", text)
+        return round(int(found[1]) / 1024) if found else 0
+
+    def close(self) -> None:
+        """End it."""
+        self.process.terminate()
+        self.process.wait(READY_SECONDS)
+
+
 def memory_used(logs: Path) -> int:
     """Return the most memory that the function says it has used, in MB."""
     (log,) = logs.rglob("lake.load_upload.log")
@@ -121,19 +178,25 @@ def memory_used(logs: Path) -> int:
 
 
 def measure(
-    uploads: Uploads, connection: psycopg.Connection, path: Path, count: int, rounds: int
+    uploads: Uploads,
+    peer: Peer,
+    connection: psycopg.Connection,
+    path: Path,
+    count: int,
+    rounds: int,
 ) -> list[dict[str, Any]]:
     """Measure all ways with one file; return a line of the table each."""
     ways: dict[str, Callable[[], float]] = {
         "COPY, bare table": lambda: copy_file(connection, "bare", path),
         "COPY, same key": lambda: copy_file(connection, "keyed", path),
+        "FastAPI + psycopg": lambda: peer.load(connection, path, count),
         "upload": lambda: uploads.load(path, count),
     }
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(rounds):
         for name, way in ways.items():
             seconds[name].append(way())
-    base = seconds["COPY, same key"]
+    base, service = seconds["COPY, same key"], seconds["FastAPI + psycopg"]
     return [
         {
             "rows": count,
@@ -142,6 +205,9 @@ def measure(
             "seconds": statistics.median(times),
             "of COPY, same key": statistics.median(
                 copied / taken for copied, taken in zip(base, times, strict=True)
+            ),
+            "of FastAPI": statistics.median(
+                served / taken for served, taken in zip(service, times, strict=True)
             ),
         }
         for name, times in seconds.items()
@@ -163,19 +229,22 @@ def main() -> None:
         with (
             running_in(paths) as (endpoints, token),
             psycopg.connect(endpoints["database"], autocommit=True) as connection,
+            contextlib.ExitStack() as closing,
         ):
             connection.execute(BARE.encode())
             connection.execute(KEYED.encode())
             uploads = Uploads(Api(endpoints["api"], token))
+            peer = closing.enter_context(contextlib.closing(Peer(endpoints["database"])))
+            peer.wait()
             for count in sorted(given.rows):
                 path = Path(folder) / f"{count}.csv"
                 write_file(path, count)
-                measured = measure(uploads, connection, path, count, given.rounds)
-                used = memory_used(paths.state)
-                lines += [
-                    {**line, "MB used": used if line["way"] == "upload" else ""}
-                    for line in measured
-                ]
+                measured = measure(uploads, peer, connection, path, count, given.rounds)
+                used = {
+                    "upload": memory_used(paths.state),
+                    "FastAPI + psycopg": peer.memory_used(),
+                }
+                lines += [{**line, "MB used": used.get(line["way"], "")} for line in measured]
     print(_support.table(lines))
     print("written:", _support.save("lake_ingest", {"lines": lines}).name)
 
