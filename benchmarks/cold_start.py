@@ -44,6 +44,7 @@ CEILINGS = {
     "lake.list_datasets": 1290,
     "lake.list_quarantine": 1425,
     "lake.list_versions": 1330,
+    "lake.measure_changed": 1350,
     "lake.measure_quality": 1300,
     "lake.put_quality_rules": 1450,
     "lake.query_records": 1520,

@@ -304,7 +304,8 @@ CREATE TABLE lake.quality_rules (
     rules jsonb NOT NULL,
     updated_by text DEFAULT platform.current_principal() NOT NULL,
     updated_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
-    measured_at timestamp with time zone
+    measured_at timestamp with time zone,
+    on_change boolean DEFAULT false NOT NULL
 );
 
 ALTER TABLE ONLY lake.quality_rules FORCE ROW LEVEL SECURITY;

@@ -31,6 +31,7 @@ ANSWERS = {
 OTHER: dict[str, dict[str, Any]] = {
     "lake.escalate_quarantine": {"told": 0, "waiting": 0, "oldest_seconds": 0.0},
     "lake.extend_partitions": {"made": 0, "left": 0, "validated": 0},
+    "lake.measure_changed": {"done": 1, "retry": 0, "dead": 0, "duplicate": 0},
     "lake.measure_quality": {"measured": 0, "left": 0, "forgotten": 0},
     "lake.load_upload": {"outcome": "not_mine"},
     "lake.rotate_data_keys": {"tenants": 0, "own": 0, "persons": 0, "left": False},

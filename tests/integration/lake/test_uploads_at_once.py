@@ -1,4 +1,4 @@
-"""Uploads by workers in processes of their own: one is killed, two are at one file, the dataset changes meanwhile."""
+"""Uploads by workers in processes of their own: killed, two at one file, and while the dataset changes."""
 
 from __future__ import annotations
 

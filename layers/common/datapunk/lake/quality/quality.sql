@@ -1,8 +1,8 @@
 -- name: put
-INSERT INTO lake.quality_rules (dataset_id, dataset, rules)
-VALUES (%(dataset_id)s, %(dataset)s, %(rules)s)
+INSERT INTO lake.quality_rules (dataset_id, dataset, rules, on_change)
+VALUES (%(dataset_id)s, %(dataset)s, %(rules)s, %(on_change)s)
 ON CONFLICT (dataset_id) DO UPDATE
-SET rules = excluded.rules, updated_by = platform.current_principal(), updated_at = clock_timestamp()
+SET rules = excluded.rules, on_change = excluded.on_change, updated_by = platform.current_principal(), updated_at = clock_timestamp()
 
 -- name: rules
 SELECT rules FROM lake.quality_rules WHERE dataset_id = %(dataset_id)s
@@ -18,6 +18,14 @@ ORDER BY measured_at NULLS FIRST, dataset_id
 
 -- name: taken_up
 UPDATE lake.quality_rules SET measured_at = clock_timestamp() WHERE dataset_id = %(dataset_id)s
+
+-- name: on_change
+SELECT on_change FROM lake.quality_rules WHERE dataset_id = %(dataset_id)s
+
+-- name: take_up_changed
+UPDATE lake.quality_rules SET measured_at = clock_timestamp()
+WHERE dataset_id = %(dataset_id)s AND on_change AND rules <> '[]'
+  AND (measured_at IS NULL OR measured_at < transaction_timestamp())
 
 -- name: keep
 INSERT INTO lake.quality_results (dataset_id, run, version, check_type, score, rows, rules)

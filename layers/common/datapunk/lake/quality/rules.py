@@ -242,6 +242,11 @@ class Catalogue(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     rules: Annotated[list[Rule], Field(max_length=MOST_RULES)]
+    on_change: bool = Field(
+        default=False,
+        strict=True,
+        description="Measure a little after rows were written or deleted as well, not every hour only.",
+    )
 
     @model_validator(mode="after")
     def _names_differ(self) -> Catalogue:

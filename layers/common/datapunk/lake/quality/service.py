@@ -15,7 +15,13 @@ from pydantic import BaseModel, Field, TypeAdapter
 
 from datapunk.context import remaining_seconds
 from datapunk.database import Transaction, load_queries, transaction
-from datapunk.errors import DatapunkError, FieldError, InvalidInputError
+from datapunk.errors import (
+    DatapunkError,
+    DeadlineExceededError,
+    FieldError,
+    InvalidInputError,
+    NotFoundError,
+)
 from datapunk.events import CloudEvent
 from datapunk.identity import SYSTEM, Caller
 from datapunk.lake.datasets import Dataset, find_dataset
@@ -52,6 +58,7 @@ class Quality(BaseModel):
 
     dataset: str
     rules: list[Rule]
+    on_change: bool = Field(description="Whether they are measured after changes, too.")
     scores: list[Score] = Field(description="The newest score of each type that has a rule.")
     drift: Drift
     history: Page[Score] = Field(description="Scores, newest first; of one type where asked.")
@@ -62,7 +69,12 @@ def put_rules(tx: Transaction, dataset: Dataset, catalogue: Catalogue) -> Catalo
     require_measurable(tx, dataset, catalogue.rules)
     tx.execute(
         load_queries(_SQL)["put"],
-        {"dataset_id": dataset.id, "dataset": dataset.name, "rules": Jsonb(catalogue.stored())},
+        {
+            "dataset_id": dataset.id,
+            "dataset": dataset.name,
+            "rules": Jsonb(catalogue.stored()),
+            "on_change": catalogue.on_change,
+        },
     )
     return catalogue
 
@@ -84,6 +96,7 @@ def read_quality(
     return Quality(
         dataset=dataset.name,
         rules=rules,
+        on_change=bool(tx.value(load_queries(_SQL)["on_change"], {"dataset_id": dataset.id})),
         scores=[score for score in _newest(tx, dataset) if score.check_type in asked],
         drift=find_drift(tx, dataset),
         history=_history(tx, dataset, limit, cursor, check_type),
@@ -126,6 +139,27 @@ def check_quality(tx: Transaction, dataset: Dataset, longest: float = math.inf) 
                 emit(tx, _event(dataset, item.check_type, result))
     tx.after_commit.append(partial(_observe, dataset, kept))
     return Scores(dataset=dataset.name, scores=kept)
+
+
+def measure_changed(tx: Transaction, name: str) -> None:
+    """Measure a dataset whose rows have changed, unless its rules wait for the hour or it was just measured.
+
+    All changes of a batch are committed before its transaction begins. So what was taken up since then has
+    seen them, and ten thousand inserts that came together are measured once. One that takes longer than the
+    schedule would give it is left to the schedule.
+    """
+    try:
+        dataset = find_dataset(tx, name)
+    except NotFoundError:
+        return  # deleted meanwhile
+    if not tx.execute(load_queries(_SQL)["take_up_changed"], {"dataset_id": dataset.id}):
+        return
+    try:
+        with tx.savepoint():
+            check_quality(tx, dataset, _LONGEST)
+    except DeadlineExceededError as error:
+        known = {"dataset": name, "tenant": dataset.tenant, "code": error.code}
+        logger().warning("quality is not measured", extra=known)
 
 
 def measure_all() -> dict[str, int]:
