@@ -45,7 +45,7 @@ def _deliver(broker: Broker) -> dict[str, int]:
     return outcome
 
 
-def _scores(invoke: Invoker, **caller: str) -> list[float]:
+def _scores(invoke: Invoker, **caller: Any) -> list[float]:
     answer = invoke("lake.get_quality", path=T, **caller).json
     return [score["score"] for score in answer["history"]["items"]]
 
@@ -116,7 +116,7 @@ def test_another_tenants_dataset_of_the_name_is_left_alone(
     # Given
     definition = {"name": "t", "columns": [{"name": "n", "type": "integer"}]}
     assert invoke("lake.create_dataset", body=definition, tenant="acme").status == 201
-    rows = {"path": T, "body": [{"n": None}], "content_type": "application/json"}
+    rows: dict[str, Any] = {"path": T, "body": [{"n": None}], "content_type": "application/json"}
     assert invoke("lake.insert_records", tenant="acme", **rows).status == 201
     # When
     _deliver(broker)
@@ -133,7 +133,7 @@ def test_what_is_gone_or_takes_too_long_keeps_no_queue_waiting(
         raise DeadlineExceededError("it takes too long")
 
     monkeypatch.setattr(service, "check_quality", slow)
-    rows = {"path": T, "body": [{"id": 1}], "content_type": "application/json"}
+    rows: dict[str, Any] = {"path": T, "body": [{"id": 1}], "content_type": "application/json"}
     assert invoke("lake.insert_records", **rows).status == 201
     # When / Then
     assert _deliver(broker) == {"done": 1, "retry": 0, "dead": 0, "duplicate": 0}

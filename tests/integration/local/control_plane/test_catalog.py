@@ -120,7 +120,7 @@ def test_the_stage_has_its_limits_types_and_answers(
 def test_queues_and_schedules_are_there(catalog: Catalog) -> None:
     # Given the template's mappings and schedules
     # When
-    mirror, queue = sorted(catalog.queues, key=lambda mapping: mapping.queue)
+    *others, queue = sorted(catalog.queues, key=lambda mapping: mapping.queue)
     schedules = {schedule.function: schedule for schedule in catalog.schedules}
     # Then
     assert queue == QueueMapping(
@@ -132,10 +132,10 @@ def test_queues_and_schedules_are_there(catalog: Catalog) -> None:
         batch_size=100,
         window=1.0,
     )
-    assert (mirror.queue, mirror.function) == (
-        "nexus.mirror_service",
-        f"{STACK}-nexus-mirror_service",
-    )
+    assert {item.queue: item.function for item in others} == {
+        name: f"{STACK}-{name.replace('.', '-')}"
+        for name in ("nexus.mirror_service", "lake.measure_changed")
+    }
     assert {
         name.removeprefix(f"{STACK}-"): item.expression for name, item in schedules.items()
     } == {
