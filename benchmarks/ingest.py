@@ -61,16 +61,23 @@ def running_platform() -> Iterator[tuple[dict[str, str], str]]:
     """Start a platform in a temporary folder; give its endpoints and a token; stop it."""
     with tempfile.TemporaryDirectory(prefix="datapunk-ingest-") as folder:
         paths = Paths(state=Path(folder), programs=PROJECT / ".datapunk")
-        kept = {name: os.environ[name] for name in _OURS if name in os.environ}
-        platform = Platform(paths, kept)
-        try:
-            with Progress(io.StringIO(), live=False) as progress:
-                platform.up(progress)
-            endpoints = platform.endpoints()
-            yield endpoints, fetch_token(endpoints["api"], State(paths), "demo")
-        finally:
-            with Progress(io.StringIO(), live=False) as progress:
-                platform.down(progress)
+        with running_in(paths) as started:
+            yield started
+
+
+@contextlib.contextmanager
+def running_in(paths: Paths) -> Iterator[tuple[dict[str, str], str]]:
+    """Start a platform; give its endpoints and a token; stop it."""
+    kept = {name: os.environ[name] for name in _OURS if name in os.environ}
+    platform = Platform(paths, kept)
+    try:
+        with Progress(io.StringIO(), live=False) as progress:
+            platform.up(progress)
+        endpoints = platform.endpoints()
+        yield endpoints, fetch_token(endpoints["api"], State(paths), "demo")
+    finally:
+        with Progress(io.StringIO(), live=False) as progress:
+            platform.down(progress)
 
 
 def make_rows(count: int) -> list[dict[str, Any]]:

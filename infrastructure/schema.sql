@@ -220,6 +220,133 @@ COMMENT ON COLUMN lake.datasets.event_time IS 'The column whose months are the p
 
 COMMENT ON COLUMN lake.datasets.subject IS 'The column that names the person a row is about; null where rows are about nobody.';
 
+CREATE TABLE lake.jobs (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    tenant text DEFAULT platform.current_tenant() NOT NULL,
+    dataset_id uuid NOT NULL,
+    dataset text NOT NULL,
+    caller jsonb NOT NULL,
+    media_type text NOT NULL,
+    compressed boolean NOT NULL,
+    on_conflict text NOT NULL,
+    announced text,
+    state text DEFAULT 'waiting'::text NOT NULL,
+    same_as uuid,
+    holder uuid,
+    held_until timestamp with time zone,
+    attempts integer DEFAULT 0 NOT NULL,
+    object_version text,
+    bytes_total bigint,
+    digest text,
+    layout jsonb,
+    "position" bigint DEFAULT 0 NOT NULL,
+    bytes_done bigint DEFAULT 0 NOT NULL,
+    rows_read bigint DEFAULT 0 NOT NULL,
+    inserted bigint DEFAULT 0 NOT NULL,
+    updated bigint DEFAULT 0 NOT NULL,
+    skipped bigint DEFAULT 0 NOT NULL,
+    quarantined bigint DEFAULT 0 NOT NULL,
+    reasons jsonb DEFAULT '{}'::jsonb NOT NULL,
+    problem jsonb,
+    created_by text DEFAULT platform.current_principal() NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    finished_at timestamp with time zone,
+    CONSTRAINT jobs_state_check CHECK ((state = ANY (ARRAY['waiting'::text, 'running'::text, 'done'::text, 'failed'::text])))
+);
+
+ALTER TABLE ONLY lake.jobs FORCE ROW LEVEL SECURITY;
+
+COMMENT ON COLUMN lake.jobs.caller IS 'In whose name the rows are stored: who asked for the upload.';
+
+COMMENT ON COLUMN lake.jobs.announced IS 'SHA-256 that the caller said the file has, in hexadecimal digits.';
+
+COMMENT ON COLUMN lake.jobs.same_as IS 'The job that loaded the same file before: this one has no effect of its own.';
+
+COMMENT ON COLUMN lake.jobs.holder IS 'Who works at it until `held_until`; only he may store rows of it.';
+
+COMMENT ON COLUMN lake.jobs.attempts IS 'How often it was begun since its last chunk was stored.';
+
+COMMENT ON COLUMN lake.jobs.layout IS 'Of CSV: delimiter, quote and the names in the header.';
+
+COMMENT ON COLUMN lake.jobs."position" IS 'Bytes of the file, unpacked, that are stored: where the next chunk begins.';
+
+COMMENT ON COLUMN lake.jobs.bytes_done IS 'Bytes of the file as it was uploaded that have been read.';
+
+COMMENT ON COLUMN lake.jobs.expires_at IS 'Until when an upload may begin.';
+
+CREATE TABLE lake.quality_results (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    tenant text DEFAULT platform.current_tenant() NOT NULL,
+    dataset_id uuid NOT NULL,
+    run uuid NOT NULL,
+    version integer NOT NULL,
+    check_type text NOT NULL,
+    score double precision NOT NULL,
+    rows bigint NOT NULL,
+    rules jsonb NOT NULL,
+    measured_by text DEFAULT platform.current_principal() NOT NULL,
+    measured_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT quality_results_rows_check CHECK ((rows >= 0)),
+    CONSTRAINT quality_results_score_check CHECK (((score >= (0)::double precision) AND (score <= (1)::double precision)))
+);
+
+ALTER TABLE ONLY lake.quality_results FORCE ROW LEVEL SECURITY;
+
+COMMENT ON COLUMN lake.quality_results.score IS 'The share of rows that pass every rule of the type; of freshness and distribution the least of a rule.';
+
+COMMENT ON COLUMN lake.quality_results.rules IS 'What came of each rule of the type.';
+
+CREATE TABLE lake.quality_rules (
+    dataset_id uuid NOT NULL,
+    tenant text DEFAULT platform.current_tenant() NOT NULL,
+    dataset text NOT NULL,
+    rules jsonb NOT NULL,
+    updated_by text DEFAULT platform.current_principal() NOT NULL,
+    updated_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    measured_at timestamp with time zone,
+    on_change boolean DEFAULT false NOT NULL
+);
+
+ALTER TABLE ONLY lake.quality_rules FORCE ROW LEVEL SECURITY;
+
+COMMENT ON COLUMN lake.quality_rules.measured_at IS 'When the schedule last took the dataset up, whatever came of it: who waits longest comes first.';
+
+CREATE TABLE lake.quarantine (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    tenant text DEFAULT platform.current_tenant() NOT NULL,
+    dataset_id uuid NOT NULL,
+    dataset text NOT NULL,
+    version integer NOT NULL,
+    batch uuid NOT NULL,
+    "position" bigint NOT NULL,
+    media_type text NOT NULL,
+    content text,
+    sealed bytea,
+    data_key bigint,
+    rule text NOT NULL,
+    reason text NOT NULL,
+    errors jsonb NOT NULL,
+    corrected_by text,
+    corrected_at timestamp with time zone,
+    quarantined_by text DEFAULT platform.current_principal() NOT NULL,
+    quarantined_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    escalated_at timestamp with time zone,
+    CONSTRAINT quarantine_check CHECK (((content IS NULL) <> (sealed IS NULL))),
+    CONSTRAINT quarantine_check1 CHECK (((sealed IS NULL) = (data_key IS NULL))),
+    CONSTRAINT quarantine_position_check CHECK (("position" > 0))
+);
+
+ALTER TABLE ONLY lake.quarantine FORCE ROW LEVEL SECURITY;
+
+COMMENT ON COLUMN lake.quarantine.batch IS 'What the rows of one request have in common.';
+
+COMMENT ON COLUMN lake.quarantine."position" IS 'Number of the row in the request''s body, from 1.';
+
+COMMENT ON COLUMN lake.quarantine.content IS 'The row as JSON, exactly as it was sent; of CSV an object of texts, of a line that is no JSON a text.';
+
+COMMENT ON COLUMN lake.quarantine.sealed IS 'The same, encrypted by the data key: where the dataset has encrypted columns or is about persons.';
+
 CREATE TABLE nexus.api_keys (
     id text NOT NULL,
     tenant text DEFAULT platform.current_tenant() NOT NULL,
@@ -650,6 +777,18 @@ ALTER TABLE ONLY lake.datasets
 ALTER TABLE ONLY lake.datasets
     ADD CONSTRAINT datasets_tenant_name_key UNIQUE (tenant, name);
 
+ALTER TABLE ONLY lake.jobs
+    ADD CONSTRAINT jobs_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY lake.quality_results
+    ADD CONSTRAINT quality_results_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY lake.quality_rules
+    ADD CONSTRAINT quality_rules_pkey PRIMARY KEY (dataset_id);
+
+ALTER TABLE ONLY lake.quarantine
+    ADD CONSTRAINT quarantine_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY nexus.api_keys
     ADD CONSTRAINT api_keys_pkey PRIMARY KEY (id);
 
@@ -751,6 +890,24 @@ CREATE INDEX data_keys_tenant ON lake.data_keys USING btree (tenant, kind) WHERE
 
 CREATE INDEX data_keys_wrapped_by ON lake.data_keys USING btree (wrapped_by);
 
+CREATE UNIQUE INDEX jobs_one_effect ON lake.jobs USING btree (dataset_id, digest, media_type, compressed, on_conflict) WHERE ((same_as IS NULL) AND (digest IS NOT NULL) AND (state <> 'failed'::text));
+
+CREATE INDEX jobs_same ON lake.jobs USING btree (same_as) WHERE (same_as IS NOT NULL);
+
+CREATE INDEX jobs_unfinished ON lake.jobs USING btree (created_at) WHERE (state = ANY (ARRAY['waiting'::text, 'running'::text]));
+
+CREATE INDEX quality_results_age ON lake.quality_results USING btree (measured_at);
+
+CREATE INDEX quality_results_listed ON lake.quality_results USING btree (dataset_id, measured_at, id);
+
+CREATE INDEX quality_results_newest ON lake.quality_results USING btree (dataset_id, check_type, measured_at);
+
+CREATE INDEX quarantine_listed ON lake.quarantine USING btree (dataset_id, quarantined_at, id);
+
+CREATE INDEX quarantine_of_person ON lake.quarantine USING btree (data_key) WHERE (data_key IS NOT NULL);
+
+CREATE INDEX quarantine_waiting ON lake.quarantine USING btree (quarantined_at) WHERE (escalated_at IS NULL);
+
 CREATE INDEX api_keys_owner ON nexus.api_keys USING btree (tenant, owner, id COLLATE "C");
 
 CREATE INDEX api_keys_tenant ON nexus.api_keys USING btree (tenant, id COLLATE "C");
@@ -805,6 +962,24 @@ ALTER TABLE ONLY lake.data_keys
 ALTER TABLE ONLY lake.dataset_versions
     ADD CONSTRAINT dataset_versions_dataset_id_fkey FOREIGN KEY (dataset_id) REFERENCES lake.datasets(id) ON DELETE CASCADE;
 
+ALTER TABLE ONLY lake.jobs
+    ADD CONSTRAINT jobs_dataset_id_fkey FOREIGN KEY (dataset_id) REFERENCES lake.datasets(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY lake.jobs
+    ADD CONSTRAINT jobs_same_as_fkey FOREIGN KEY (same_as) REFERENCES lake.jobs(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY lake.quality_results
+    ADD CONSTRAINT quality_results_dataset_id_fkey FOREIGN KEY (dataset_id) REFERENCES lake.datasets(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY lake.quality_rules
+    ADD CONSTRAINT quality_rules_dataset_id_fkey FOREIGN KEY (dataset_id) REFERENCES lake.datasets(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY lake.quarantine
+    ADD CONSTRAINT quarantine_data_key_fkey FOREIGN KEY (data_key) REFERENCES lake.data_keys(id);
+
+ALTER TABLE ONLY lake.quarantine
+    ADD CONSTRAINT quarantine_dataset_id_fkey FOREIGN KEY (dataset_id) REFERENCES lake.datasets(id) ON DELETE CASCADE;
+
 ALTER TABLE ONLY nexus.api_keys
     ADD CONSTRAINT api_keys_replaced_by_fkey FOREIGN KEY (replaced_by) REFERENCES nexus.api_keys(id);
 
@@ -853,11 +1028,27 @@ ALTER TABLE lake.dataset_versions ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE lake.datasets ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE lake.jobs ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE lake.quality_results ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE lake.quality_rules ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE lake.quarantine ENABLE ROW LEVEL SECURITY;
+
 CREATE POLICY tenant_isolation ON lake.data_keys USING (platform.sees(tenant)) WITH CHECK (platform.sees(tenant));
 
 CREATE POLICY tenant_isolation ON lake.dataset_versions USING ((tenant = platform.current_tenant())) WITH CHECK ((tenant = platform.current_tenant()));
 
 CREATE POLICY tenant_isolation ON lake.datasets USING ((tenant = platform.current_tenant())) WITH CHECK ((tenant = platform.current_tenant()));
+
+CREATE POLICY tenant_isolation ON lake.jobs USING (platform.sees(tenant)) WITH CHECK (platform.sees(tenant));
+
+CREATE POLICY tenant_isolation ON lake.quality_results USING (platform.sees(tenant)) WITH CHECK (platform.sees(tenant));
+
+CREATE POLICY tenant_isolation ON lake.quality_rules USING (platform.sees(tenant)) WITH CHECK (platform.sees(tenant));
+
+CREATE POLICY tenant_isolation ON lake.quarantine USING (platform.sees(tenant)) WITH CHECK (platform.sees(tenant));
 
 ALTER TABLE nexus.api_keys ENABLE ROW LEVEL SECURITY;
 

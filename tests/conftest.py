@@ -11,7 +11,8 @@ import datapunk.broker.connection as broker_connection
 import datapunk.database.connection as database_connection
 import pytest
 import redis
-from datapunk import cache, limits, registry, trust_store
+from datapunk import cache, limits, registry
+from datapunk.aws import client_of
 from datapunk.cache import reading
 from datapunk.flags import provider as flag_provider
 from datapunk.keyring.file import FileKeyRing
@@ -154,17 +155,17 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     monkeypatch.setenv("STORAGE_BUCKET", "datapunk")
     settings.cache_clear()
-    trust_store._client.cache_clear()
+    client_of.cache_clear()
     local = {"core": {"passthrough": {"urls": [r"http://127\.0\.0\.1"]}}}
     with mock_aws(config=local):
-        storage = boto3.client("s3")
-        storage.create_bucket(Bucket="datapunk")
-        storage.put_bucket_versioning(
+        buckets = boto3.client("s3")
+        buckets.create_bucket(Bucket="datapunk")
+        buckets.put_bucket_versioning(
             Bucket="datapunk", VersioningConfiguration={"Status": "Enabled"}
         )
         yield "datapunk"
     settings.cache_clear()
-    trust_store._client.cache_clear()
+    client_of.cache_clear()
 
 
 @pytest.fixture

@@ -261,4 +261,6 @@ def _trigger(event: dict[str, Any]) -> str:
         return f"`{properties['Method'].upper()} {properties['Path']}`"
     if event["Type"] == "MQ":
         return f"queue `{properties['Queues'][0]}`"
+    if event["Type"] == "EventBridgeRule":
+        return f"event `{properties['Pattern']['detail-type'][0]}`"
     return f"`{properties['Schedule']}`"

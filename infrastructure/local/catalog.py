@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 NOTIFICATION_ID = "datapunk:"
+RULE_ID = ":rule"
 """What the ids of notifications start with that the data plane has led to its queue."""
 
 
@@ -149,13 +150,17 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StorageNotification:
-    """A bucket's notification: events such as `s3:ObjectCreated:*` go to the function."""
+    """A bucket's notification: events such as `s3:ObjectCreated:*` go to the function.
+
+    Those of a `rule` of EventBridge go there in the shape that EventBridge gives them.
+    """
 
     bucket: str
     function: str
     events: tuple[str, ...]
     prefix: str = ""
     suffix: str = ""
+    rule: bool = False
 
     @property
     def id(self) -> str:
@@ -166,7 +171,7 @@ class StorageNotification:
         """
         content = repr((self.bucket, self.function, self.events, self.prefix, self.suffix))
         digest = hashlib.sha256(content.encode()).hexdigest()[:16]
-        return f"{NOTIFICATION_ID}{self.function}:{digest}"
+        return f"{NOTIFICATION_ID}{self.function}:{digest}{RULE_ID if self.rule else ''}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -63,7 +63,8 @@ CHOOSY = {
     *(f"nexus.route.{method}" for method in ("get", "head", "options", "put", "post", "patch")),
     "nexus.route.delete",
     *("nexus.get_rate_limit", "lake.insert_records", "lake.write_rest", "stream.publish_event"),
-    *("lake.change_dataset", "lake.infer_dataset"),
+    *("lake.change_dataset", "lake.infer_dataset", "lake.search_records"),
+    *("lake.correct_quarantined", "lake.discard_quarantined", "lake.release_quarantined"),
 }
 """Operations that need more than chance to do their work; their own tests have them do it."""
 LIMIT = """
@@ -78,6 +79,12 @@ SCHEMA.config.generation.update(
     max_examples=EXAMPLES, deterministic=True, with_security_parameters=False, no_shrink=True
 )
 SCHEMA.config.phases.coverage.unexpected_methods = set()
+
+
+@SCHEMA.hook
+def filter_case(context: Any, case: schemathesis.Case[Any]) -> bool:
+    """Leave out requests that are wrong for a header nobody knows: HTTP wants those ignored."""
+    return not any("unknown-property" in name for name in case.headers or ())
 
 
 @schemathesis.serializer("text/csv", "application/x-ndjson", "application/cloudevents+json")
@@ -129,7 +136,11 @@ def _existing(admin: Web, anyone: Web, demo: str) -> dict[str, str]:
     certificate = anyone.post("/v1/nexus/certificates", asked).json()
     sessions = anyone.get("/v1/nexus/sessions", Authorization=demo).json()
     assert admin.call("PUT", "/v1/nexus/routes/fuzzed", {"service": "routed"}).status == 200
+    fuzzed = "/v1/lake/datasets/fuzzed"
+    assert admin.post(f"{fuzzed}/records?on_error=quarantine", [{"id": None}]).status == 201
     return {
+        "row": admin.get(f"{fuzzed}/quarantine").json()["items"][0]["id"],
+        "job": admin.post(f"{fuzzed}/uploads", {"media_type": "text/csv"}).json()["job"],
         "dataset": "fuzzed",
         "user": user["id"],
         "principal": f"user:{user['id']}",
@@ -156,6 +167,8 @@ def _drive_carefully(case: schemathesis.Case[Any], stage: Stage) -> None:
             drawn[name] = NOBODY
         elif name == "dataset" and case.method == "DELETE":
             drawn[name] = SPARE
+        elif name == "row" and case.method == "DELETE":
+            continue  # the one there is is read by others
         elif name in stage.known and (exists := next(stage.known[name])) is not None:
             drawn[name] = exists
     body: Any = case.body

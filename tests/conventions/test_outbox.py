@@ -29,7 +29,7 @@ PUBLISHING = [operation for operation in operations() if _publishes(operation)]
 
 def test_some_operations_publish_at_once() -> None:
     # Given / When / Then
-    assert {"lake.insert_records", "stream.store_event"} < set(PUBLISHING)
+    assert {"lake.insert_records", "lake.load_upload", "stream.store_event"} < set(PUBLISHING)
 
 
 @pytest.mark.parametrize("operation", PUBLISHING)

@@ -60,7 +60,13 @@ def test_what_is_not_said_otherwise_is_closed() -> None:
     auth = template()["Resources"]["Api"]["Properties"]["Auth"]
     # Then
     platform = auth["Authorizers"][auth["DefaultAuthorizer"]]
-    assert platform["FunctionArn"] == {"Fn::GetAtt": ["NexusAuthorizeFunction", "Arn"]}
+    assert platform["FunctionArn"] == {
+        "Fn::If": [
+            "ScalesAuthorizer",
+            {"Ref": "NexusAuthorizeFunction.Alias"},
+            {"Fn::GetAtt": ["NexusAuthorizeFunction", "Arn"]},
+        ]
+    }
     assert platform["FunctionPayloadType"] == "REQUEST"
     # What is presented in one of several places cannot be a cache's key.
     assert platform["Identity"] == {"ReauthorizeEvery": 0}

@@ -17,6 +17,7 @@ AUTHORIZER = "nexus.authorize"
 HTTP = http_operations()
 CUSTOM_RESOURCES = [o for o in operations() if "ResponseURL" in load_sample(o)]
 ANSWERS = {
+    "lake.discard_quarantined": 204,
     "nexus.begin_authorization": 302,
     "nexus.begin_federated_sign_in": 303,
     "nexus.complete_federated_sign_in": 303,
@@ -28,8 +29,13 @@ ANSWERS = {
 }
 """Where the good answer is not just any 2xx."""
 OTHER: dict[str, dict[str, Any]] = {
+    "lake.escalate_quarantine": {"told": 0, "waiting": 0, "oldest_seconds": 0.0},
     "lake.extend_partitions": {"made": 0, "left": 0, "validated": 0},
+    "lake.measure_changed": {"done": 1, "retry": 0, "dead": 0, "duplicate": 0},
+    "lake.measure_quality": {"measured": 0, "left": 0, "forgotten": 0},
+    "lake.load_upload": {"outcome": "not_mine"},
     "lake.rotate_data_keys": {"tenants": 0, "own": 0, "persons": 0, "left": False},
+    "lake.sweep_uploads": {"started": 0, "forgotten": 0},
     "lake.warm_cache": {"hot": 0, "loaded": 0},
     "nexus.ensure_client": {"id": "datapunk-cli", "tenant": "public", "public": True},
     "nexus.ensure_user": {"email": "admin@example.com", "name": "Administrator"},
@@ -46,6 +52,8 @@ OTHER: dict[str, dict[str, Any]] = {
     "stream.store_event": {"done": 1, "retry": 0, "dead": 0, "duplicate": 0},
 }
 """What the outcome of other functions contains."""
+NEEDS_BUCKET = {"lake.create_upload", "lake.export_records"}
+"""Requests that are answered with something of the storage's."""
 SECRETS = ("password", "secret", "AKIA", "localhost", "/home/")
 
 
@@ -56,9 +64,17 @@ def test_every_sample_is_tried() -> None:
 
 @pytest.mark.parametrize("operation", HTTP)
 def test_a_request_is_answered_well(
-    operation: str, database: str, broker: Broker, authority: None, google: None, invoke: Invoker
+    operation: str,
+    database: str,
+    broker: Broker,
+    authority: None,
+    google: None,
+    invoke: Invoker,
+    request: pytest.FixtureRequest,
 ) -> None:
     # Given
+    if operation in NEEDS_BUCKET:
+        request.getfixturevalue("bucket")
     changes = set_up(operation)
     # When
     answer = invoke(operation, **changes)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+
+import pytest
 from datapunk.stream.subscriptions import SUBSCRIPTIONS
 
 from tests.support.samples import operations
@@ -36,3 +39,14 @@ def test_a_queue_is_called_like_its_consumer() -> None:
     # Then
     assert mapped == {queue: queue for queue in mapped}
     assert set(mapped) <= set(operations())
+
+
+@pytest.mark.parametrize("operation", sorted(_mapped().values()))
+def test_its_role_lets_the_mapping_reach_the_broker(operation: str) -> None:
+    """A mapping looks for the broker, its secret and its network with the rights of its function's role."""
+    # Given
+    role = "".join(word.capitalize() for word in re.split(r"[._]", operation)) + "Role"
+    # When
+    policies = template()["Resources"][role]["Properties"]["ManagedPolicyArns"]
+    # Then
+    assert {"Ref": "BrokerMappingPolicy"} in policies

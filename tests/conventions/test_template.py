@@ -18,6 +18,7 @@ REST_SECONDS = 29
 
 MAPPING_SECONDS = 900
 SCHEDULE_SECONDS = 60
+EVENT_SECONDS = 300
 
 SERVES_NO_RESOURCE = {
     "xray:PutTraceSegments",
@@ -111,6 +112,11 @@ def _actions(statement: dict[str, Any]) -> list[str]:
     return [actions] if isinstance(actions, str) else actions
 
 
+def _group(name: str) -> str:
+    """Return the end of the name of a function's log group."""
+    return _operation(dict(_functions())[name]).replace(".", "-", 1)
+
+
 FUNCTIONS = [pytest.param(name, properties, id=name) for name, properties in _functions()]
 
 
@@ -130,29 +136,27 @@ def test_one_name_goes_through_everything(name: str, properties: dict[str, Any])
     module, _, action = operation.partition(".")
     prefix = _prefix(operation)
     # When
-    log_group = _resources()[f"{prefix}LogGroup"]["Properties"]
+    log_group = template("infrastructure/logs.yaml")["Resources"][prefix]["Properties"]
     # Then
     assert name == f"{prefix}Function"
     assert properties["FunctionName"] == {"Fn::Sub": f"${{AWS::StackName}}-{module}-{action}"}
-    assert log_group["LogGroupName"] == {
-        "Fn::Sub": f"/aws/lambda/${{AWS::StackName}}-{module}-{action}"
+    assert log_group["LogGroupName"] == {"Fn::Sub": f"/aws/lambda/${{Platform}}-{module}-{action}"}
+    assert properties["LoggingConfig"]["LogGroup"] == {
+        "Fn::Sub": f"${{Logs.Outputs.Prefix}}{module}-{action}"
     }
-    assert properties["LoggingConfig"]["LogGroup"] == {"Ref": f"{prefix}LogGroup"}
     assert properties["Role"] == {"Fn::GetAtt": [f"{prefix}Role", "Arn"]}
     assert (PROJECT / "events" / module / f"{action}.json").is_file()
 
 
 @pytest.mark.parametrize(("name", "properties"), FUNCTIONS)
-def test_a_function_its_logs_and_its_role_stand_together(
-    name: str, properties: dict[str, Any]
-) -> None:
+def test_a_function_and_its_role_stand_together(name: str, properties: dict[str, Any]) -> None:
     # Given
     names = list(_resources())
     prefix = name.removesuffix("Function")
     # When
     place = names.index(name)
     # Then
-    assert names[place + 1 : place + 3] == [f"{prefix}LogGroup", f"{prefix}Role"]
+    assert names[place + 1] == f"{prefix}Role"
     assert properties["Description"]
 
 
@@ -160,7 +164,12 @@ def test_a_function_its_logs_and_its_role_stand_together(
 def test_a_timeout_fits_its_trigger(name: str, properties: dict[str, Any]) -> None:
     # Given
     kinds = {event["Type"] for event in properties.get("Events", {}).values()}
-    limits = {"Api": REST_SECONDS, "MQ": MAPPING_SECONDS, "Schedule": SCHEDULE_SECONDS}
+    limits = {
+        "Api": REST_SECONDS,
+        "MQ": MAPPING_SECONDS,
+        "Schedule": SCHEDULE_SECONDS,
+        "EventBridgeRule": EVENT_SECONDS,
+    }
     # When
     limit = min((limits[kind] for kind in kinds), default=300)
     # Then
@@ -183,7 +192,7 @@ def test_a_role_serves_one_function_with_named_actions(
         {
             "Effect": "Allow",
             "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
-            "Resource": {"Fn::GetAtt": [f"{prefix}LogGroup", "Arn"]},
+            "Resource": {"Fn::Sub": f"${{Logs.Outputs.Arns}}{_group(name)}:*"},
         }
     ]
     assert "arn:aws" not in str(role["Properties"]["ManagedPolicyArns"])
@@ -216,15 +225,18 @@ def test_no_policy_has_a_wildcard_without_need() -> None:
 
 
 def test_every_log_group_ends() -> None:
-    # Given / When
-    groups = {
-        name: resource["Properties"]
-        for name, resource in _resources().items()
-        if resource["Type"] == "AWS::Logs::LogGroup"
+    # Given
+    logs = template("infrastructure/logs.yaml")["Resources"]
+    groups = [resource["Properties"] for resource in logs.values()]
+    # When / Then
+    assert sorted(logs) == sorted(name.removesuffix("Function") for name, _ in _functions())
+    assert all(group["RetentionInDays"] == {"Ref": "RetentionInDays"} for group in groups)
+    assert _resources()["Logs"]["Properties"]["Parameters"] == {
+        "Platform": {"Ref": "AWS::StackName"},
+        "RetentionInDays": {"Ref": "LogRetentionDays"},
     }
-    # Then
-    assert len(groups) == len(_functions()) + 1
-    assert all(group["RetentionInDays"] == {"Ref": "LogRetentionDays"} for group in groups.values())
+    ends = _resources()["ApiLogGroup"]["Properties"]["RetentionInDays"]
+    assert ends == {"Ref": "LogRetentionDays"}
 
 
 def test_the_api_validates_traces_logs_and_answers_in_one_shape() -> None:

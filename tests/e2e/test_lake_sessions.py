@@ -15,7 +15,12 @@ from infrastructure.local.paths import PROJECT
 from tests.e2e.clone import Clone
 
 CONSOLE = re.compile(r"```console\n(.*?)```", re.DOTALL)
-HOW_TOS = ("change-a-dataset", "protect-personal-data")
+HOW_TOS = (
+    "change-a-dataset",
+    "load-files-with-bad-rows",
+    "protect-personal-data",
+    "search-a-dataset",
+)
 STRICT = 'curl() { command curl --silent --show-error --fail-with-body "$@" && echo; }\n'
 """Has a refused request end the session, and puts each answer on a line of its own."""
 

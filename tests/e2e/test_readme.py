@@ -18,6 +18,16 @@ from tests.e2e.clone import Clone, eventually
 CONSOLE = re.compile(r"```console\n(.*?)```", re.DOTALL)
 SHOWN = re.compile(r"^(\d{4},\d+\.\d{2})[\d.]*$", re.MULTILINE)
 """Rows of the query's answer as the README has them, cut short."""
+RECEIPT: dict[str, Any] = {
+    "dataset": "mauna_loa",
+    "inserted": 2284,
+    "updated": 0,
+    "skipped": 0,
+    "quarantined": 0,
+    "reasons": {},
+    "batch": None,
+    "event_id": "...",
+}
 COMMAND = re.compile(r"^\$ (.*?)(?=^\$ |\Z)", re.DOTALL | re.MULTILINE)
 
 
@@ -81,7 +91,8 @@ def tools() -> None:
 def test_the_session_of_the_readme(platform: Clone) -> None:
     # Given
     sign_in, create, insert, query, events = commands(PROJECT / "README.md")
-    shown = SHOWN.findall((PROJECT / "README.md").read_text())
+    readme = (PROJECT / "README.md").read_text()
+    shown = SHOWN.findall(readme)
     # When
     token = signed_in(platform, sign_in)
     created = json.loads(typed(platform, create, token))
@@ -94,7 +105,8 @@ def test_the_session_of_the_readme(platform: Clone) -> None:
     listed = eventually(stored)
     # Then
     assert created["name"] == "mauna_loa"
-    assert inserted == {"dataset": "mauna_loa", "inserted": 2284, "event_id": listed[0]["id"]}
+    assert inserted == {**RECEIPT, "event_id": listed[0]["id"]}
+    assert json.dumps(RECEIPT, separators=(",", ":")) in readme
     assert queried[0] == "year,mean"
     assert [line[: len(part)] for line, part in zip(queried[1:], shown, strict=True)] == shown
     assert [event["type"] for event in listed] == ["lake.records.inserted"]

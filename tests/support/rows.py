@@ -12,8 +12,11 @@ from decimal import Decimal
 from typing import Any
 
 from datapunk.lake.columns import Column, ColumnType
+from datapunk.lake.searchable import VectorRules
 from hypothesis import strategies as st
 
+DIMENSION = 3
+"""Of the vectors."""
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=12)
 JSON_VALUES = st.recursive(
     st.booleans() | st.integers(-(2**53), 2**53) | TEXTS,
@@ -53,7 +56,19 @@ VALUES: dict[ColumnType, st.SearchStrategy[Any]] = {
     ColumnType.TIMESTAMP_RANGE: st.sampled_from(
         ["empty", '["2026-01-01 00:00:00+00",)', '(,"2026-11-28 04:30:00+00"]']
     ),
+    # Eighths, which the four bytes of a vector's number keep exactly; never all zero.
+    ColumnType.VECTOR: st.lists(
+        st.integers(-4000, 4000).map(lambda n: (n + 0.5) / 4),
+        min_size=DIMENSION,
+        max_size=DIMENSION,
+    ),
 }
+
+
+def column_of(name: str, kind: ColumnType, *, nullable: bool = True) -> Column:
+    """Return a column of any type, with what the type needs to be declared."""
+    rules = VectorRules(dimension=DIMENSION) if kind is ColumnType.VECTOR else None
+    return Column(name=name, type=kind, nullable=nullable, vector=rules)
 
 
 @st.composite
@@ -61,7 +76,7 @@ def columns_and_rows(draw: st.DrawFn) -> tuple[list[Column], list[dict[str, Any]
     """Draw columns of any types, and rows that fit them; None stands for null."""
     kinds = draw(st.lists(st.sampled_from(list(ColumnType)), min_size=1, max_size=5))
     columns = [
-        Column(name=f"c{place}_{kind}", type=kind, nullable=draw(st.booleans()))
+        column_of(f"c{place}_{kind}", kind, nullable=draw(st.booleans()))
         for place, kind in enumerate(kinds)
     ]
     fields: dict[str, st.SearchStrategy[Any]] = {
@@ -101,7 +116,7 @@ def as_csv(columns: Sequence[Column], rows: Sequence[dict[str, Any]]) -> bytes:
 def _csv_field(column: Column, value: Any) -> str:
     if value is None:
         return ""
-    if column.type is ColumnType.JSON:
+    if column.type in (ColumnType.JSON, ColumnType.VECTOR):
         return json.dumps(value)
     return str(plain(value))
 

@@ -60,6 +60,7 @@ def http_event(  # noqa: PLR0913 -- a request has that many parts
     operation: str,
     *,
     method: str | None = None,
+    resource: str | None = None,
     path: Mapping[str, str] | None = None,
     query: Query | None = None,
     body: str | bytes | Any = None,
@@ -77,6 +78,8 @@ def http_event(  # noqa: PLR0913 -- a request has that many parts
     event = copy.deepcopy(load_sample(operation))
     if method is not None:
         event["httpMethod"] = event["requestContext"]["httpMethod"] = method
+    if resource is not None:
+        event["resource"] = event["requestContext"]["resourcePath"] = resource
     if path is not None:
         event["pathParameters"] = dict(path)
         event["path"] = event["resource"]

@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from datapunk.database import transaction
 from datapunk.identity import SYSTEM
+from datapunk.lake.datasets import find_dataset
 from datapunk.nexus.oauth.clients import ClientRegistration, register_client
 from datapunk.nexus.roles import Role, assign_role
 from datapunk.nexus.routing.requests import accept
@@ -20,11 +21,12 @@ from datapunk.nexus.sessions import start_session
 from datapunk.nexus.users import UserAccount, find_user
 
 from tests.support.api_keys import issue
+from tests.support.articles import ARTICLES
 from tests.support.invoking import answer
 from tests.support.oauth import SERVICE, WEB, add_client, cookie_of, tokens_of
 from tests.support.routing import SERVICE as ROUTED
 from tests.support.routing import answer_once
-from tests.support.samples import load_sample
+from tests.support.samples import http_event, load_sample
 from tests.support.signing_in import Browser, visit
 from tests.support.workloads import certificate_of, register
 
@@ -34,6 +36,22 @@ CLIENT_SECRET = "not-the-secret-of-anybody"
 _INSERT_USER = """
 INSERT INTO nexus.users (id, tenant, email, email_verified, name)
 VALUES (%s, 'public', 'sample@example.com', true, 'Sample')
+RETURNING id
+"""
+
+QUARANTINED_ID = "5f0c8a1e-2b7d-4c39-8e64-9a1b2c3d4e5f"
+_QUARANTINE_ROW = """
+INSERT INTO lake.quarantine (
+    id, dataset_id, dataset, version, batch, position, media_type, content, rule, reason, errors
+)
+SELECT %(id)s, id, name, 1, gen_random_uuid(), 1, 'application/json',
+       '{"week": "2026-11-07", "ppm": 427.4}', 'unique', 'The key existed.', '[]'
+FROM lake.datasets
+WHERE name = %(name)s
+"""
+_INSERT_JOB = """
+INSERT INTO lake.jobs (dataset_id, dataset, caller, media_type, compressed, on_conflict, expires_at)
+VALUES (%s, %s, '{}', 'text/csv', false, 'error', now())
 RETURNING id
 """
 
@@ -132,16 +150,49 @@ def _with_request(user: UserAccount) -> Changes:
     return {"path": {"request": str(accepted.id)}}
 
 
+def _with_quarantined(user: UserAccount) -> Changes:
+    """Have the row of the samples wait in quarantine; by now it fits."""
+    changes = _after("lake.create_dataset")(user)
+    with transaction(user.caller) as tx:
+        tx.execute(_QUARANTINE_ROW, {"id": QUARANTINED_ID, "name": "co2_weekly"})
+    return changes
+
+
+def _with_articles(_: UserAccount) -> Changes:
+    made = answer("lake.create_dataset", http_event("lake.create_dataset", body=ARTICLES))
+    assert made.status == 201, made.body
+    return {}
+
+
+def _with_job(user: UserAccount) -> Changes:
+    _after("lake.create_dataset")(user)
+    with transaction(user.caller) as tx:
+        dataset = find_dataset(tx, "co2_weekly")
+        job = tx.value(_INSERT_JOB, (dataset.id, dataset.name))
+    return {"path": {"job": str(job)}}
+
+
 SCENES: dict[str, Callable[[UserAccount], Changes]] = {
     "lake.change_dataset": _after("lake.create_dataset"),
+    "lake.correct_quarantined": _with_quarantined,
+    "lake.create_upload": _after("lake.create_dataset"),
     "lake.delete_dataset": _after("lake.create_dataset"),
+    "lake.discard_quarantined": _with_quarantined,
     "lake.get_dataset": _after("lake.create_dataset"),
+    "lake.get_job": _with_job,
     "lake.list_versions": _after("lake.create_dataset"),
     "lake.insert_records": _after("lake.create_dataset"),
+    "lake.export_records": _after("lake.create_dataset", "lake.insert_records"),
+    "lake.list_quarantine": _with_quarantined,
     "lake.query_records": _after("lake.create_dataset", "lake.insert_records"),
     "lake.read_rest": _after("lake.create_dataset", "lake.insert_records"),
     "lake.write_rest": _after("lake.create_dataset"),
+    "lake.release_quarantined": _with_quarantined,
     "lake.scan_dataset": _after("lake.create_dataset"),
+    "lake.search_records": _with_articles,
+    "lake.put_quality_rules": _after("lake.create_dataset"),
+    "lake.get_quality": _after("lake.create_dataset", "lake.put_quality_rules"),
+    "lake.check_quality": _after("lake.create_dataset", "lake.put_quality_rules"),
     "nexus.authorize": _with_token,
     "nexus.begin_authorization": _signed_in,
     "nexus.complete_federated_sign_in": _back_from_provider,

@@ -153,6 +153,11 @@ class Instance:
             # Nothing here need survive a power failure: databases are copied twice as fast.
             server.execute("ALTER SYSTEM SET fsync = off")
             server.execute("SELECT pg_reload_conf()")
+            # What only a superuser can give: the platform's database has it before it is migrated.
+            with psycopg.connect(
+                with_path(self.superuser_url, "template1"), autocommit=True
+            ) as first:
+                first.execute("CREATE EXTENSION IF NOT EXISTS vector")
             self._create(server, TEMPLATE, "template1")
         migrate(with_path(self.url("database"), TEMPLATE))
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from infrastructure.local.catalog import (
     NOTIFICATION_ID,
+    RULE_ID,
     QueueMapping,
     Schedule,
     StorageNotification,
 )
 from infrastructure.local.control_plane.aws import Clients
 from infrastructure.local.control_plane.reading_api import function_name
-from infrastructure.local.control_plane.translation import DECLARED_STATE
+from infrastructure.local.control_plane.translation import DECLARED_STATE, is_of_storage
 
 if TYPE_CHECKING:
     from infrastructure.local.control_plane.reading import Deployed
@@ -118,15 +120,15 @@ def _declared_state(deployed: Deployed, physical: str, kind: str, created: str) 
 def read_storage_notifications(
     clients: Clients, deployed: Deployed
 ) -> tuple[StorageNotification, ...]:
-    """Return the function notifications of the stack's buckets."""
-    notifications = []
+    """Return the function notifications of the stack's buckets, and its rules for objects in buckets."""
+    notifications = list(_storage_rules(clients, deployed))
     for bucket in deployed.of_type("AWS::S3::Bucket"):
         settings = clients("s3").get_bucket_notification_configuration(Bucket=bucket)
         # The data plane leads notifications of functions to a queue of its own and keeps their names.
         led = [
             item
             for item in settings.get("QueueConfigurations", [])
-            if item["Id"].startswith(NOTIFICATION_ID)
+            if item["Id"].startswith(NOTIFICATION_ID) and not item["Id"].endswith(RULE_ID)
         ]
         for item in [*settings.get("LambdaFunctionConfigurations", []), *led]:
             arn = item.get("LambdaFunctionArn")
@@ -144,3 +146,27 @@ def read_storage_notifications(
                 )
             )
     return tuple(notifications)
+
+
+def _storage_rules(clients: Clients, deployed: Deployed) -> Iterator[StorageNotification]:
+    for name in deployed.of_type(_RULE):
+        events = clients("events")
+        rule = events.describe_rule(Name=name.rpartition("|")[2])
+        pattern = json.loads(rule.get("EventPattern") or "{}")
+        declared = _declared_state(deployed, name, _RULE, rule["State"])
+        if not is_of_storage(pattern) or declared != "ENABLED":
+            continue
+        detail = pattern["detail"]
+        prefixes = [
+            item["prefix"] for item in detail.get("object", {}).get("key", [{"prefix": ""}])
+        ]
+        for target in events.list_targets_by_rule(Rule=rule["Name"])["Targets"]:
+            for bucket in detail["bucket"]["name"]:
+                for prefix in prefixes:
+                    yield StorageNotification(
+                        bucket=bucket,
+                        function=function_name(target["Arn"]),
+                        events=("s3:ObjectCreated:*",),
+                        prefix=prefix,
+                        rule=True,
+                    )

@@ -188,15 +188,24 @@ def _translate(template: dict[str, Any], parameters: Mapping[str, str]) -> dict[
     return translated
 
 
+def is_of_storage(pattern: Mapping[str, Any] | None) -> bool:
+    """Tell whether a rule's pattern is for objects that come into a bucket."""
+    return (
+        pattern is not None
+        and pattern.get("source") == ["aws.s3"]
+        and pattern.get("detail-type") == ["Object Created"]
+    )
+
+
 def _leave_firing_to_the_data_plane(template: dict[str, Any]) -> None:
     """Create schedules disabled, and note in their metadata what the template says.
 
-    The emulator fires enabled schedules by itself. So does the data plane, exactly; both together would run
-    every function twice.
+    The emulator fires enabled schedules by itself, and rules for what happens in buckets. So does the data
+    plane, exactly; both together would run every function twice.
     """
     for _, resource in resources_of_type(template, *_SCHEDULES):
         properties = resource["Properties"]
-        if "ScheduleExpression" in properties:
+        if "ScheduleExpression" in properties or is_of_storage(properties.get("EventPattern")):
             declared = properties.get("State", "ENABLED")
             resource.setdefault("Metadata", {})[DECLARED_STATE] = declared
             properties["State"] = "DISABLED"

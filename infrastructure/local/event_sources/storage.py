@@ -14,6 +14,8 @@ import logging
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import unquote_plus
+from uuid import uuid4
 
 import orjson
 from botocore.config import Config
@@ -29,6 +31,7 @@ POLL_SECONDS = 1
 RETRY_SECONDS = 2.0
 VISIBILITY_SECONDS = 900
 BATCH = 10
+ACCOUNT = "000000000000"
 
 
 class StorageSource(ThreadSource):
@@ -146,14 +149,41 @@ class StorageSource(ThreadSource):
             item = self._by_id.get(record["s3"]["configurationId"])
             if item is None:
                 continue
+            given = rule_event(record) if item.rule else {"Records": [record]}
             with contextlib.suppress(UnknownFunctionError):
                 asyncio.run_coroutine_threadsafe(
-                    self._invoke(item.function, orjson.dumps({"Records": [record]})), self._loop
+                    self._invoke(item.function, orjson.dumps(given)), self._loop
                 ).result()
                 self.delivered += 1
 
     async def _invoke(self, function: str, payload: bytes) -> bool:
         return await self._asynchronous.submit(function, payload)
+
+
+def rule_event(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a notification of a new object as EventBridge tells of it."""
+    bucket, stored = record["s3"]["bucket"], record["s3"]["object"]
+    told = {"key": unquote_plus(stored["key"])}
+    for name, known in (("size", "size"), ("etag", "eTag"), ("version-id", "versionId")):
+        if known in stored:
+            told[name] = stored[known]
+    kind = record["eventName"].partition(":")[2]
+    return {
+        "version": "0",
+        "id": str(uuid4()),
+        "detail-type": "Object Created",
+        "source": "aws.s3",
+        "account": ACCOUNT,
+        "time": record["eventTime"],
+        "region": record["awsRegion"],
+        "resources": [bucket["arn"]],
+        "detail": {
+            "version": "0",
+            "bucket": {"name": bucket["name"]},
+            "object": told,
+            "reason": kind if kind == "CompleteMultipartUpload" else f"{kind}Object",
+        },
+    }
 
 
 def queue_configuration(item: StorageNotification, arn: str) -> dict[str, Any]:

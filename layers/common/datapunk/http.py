@@ -25,6 +25,7 @@ from aws_lambda_powertools.event_handler.openapi.exceptions import (
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
 
 from datapunk.context import current, working
+from datapunk.encodings import IDENTITY, unpacked
 from datapunk.errors import (
     ConfigurationError,
     DatapunkError,
@@ -129,11 +130,14 @@ class HttpFunction(APIGatewayRestResolver):
         self._received = received
         return self.resolve(received.event, context)
 
-    def body(self, *, charset: str = "utf-8") -> Body:
+    def body(
+        self, *, charset: str = "utf-8", encodings: Sequence[str] = (), most: int = MAX_BODY_BYTES
+    ) -> Body:
         """Return the raw request body of one of the declared media types.
 
-        Raises UnsupportedMediaTypeError for another type or a content encoding, MalformedRequestError
-        when the body is missing.
+        One that was sent in one of the content encodings is unpacked, to `most` bytes. Raises
+        UnsupportedMediaTypeError for another type or encoding, MalformedRequestError when the body is
+        missing or not what its encoding says, PayloadTooLargeError when it would become larger.
         """
         received = self.received
         media_type, parameters = received.content_type()
@@ -141,9 +145,10 @@ class HttpFunction(APIGatewayRestResolver):
             expected = ", ".join(self.accepts)
             given = f"{media_type!r} is" if media_type else "No content type was given, or it is"
             raise UnsupportedMediaTypeError(f"{given} not one of: {expected}.")
-        if received.headers.get("content-encoding", "identity") != "identity":
-            raise UnsupportedMediaTypeError("Send the body without a content encoding.")
+        encoding = received.headers.get("content-encoding", IDENTITY)
         content = received.content()
+        if encoding != IDENTITY:
+            content = unpacked(content, encoding, encodings, most)
         if not content.strip():
             raise MalformedRequestError("The request has no body.")
         return Body(media_type, parameters.get("charset", charset), content)
@@ -330,7 +335,8 @@ def check_body(received: Received, *, json_only: bool) -> None:
         if json_only:
             raise UnsupportedMediaTypeError(f"{media_type!r} is not one of: application/json.")
         return
-    if plain:
+    packed = received.headers.get("content-encoding", IDENTITY) != IDENTITY
+    if plain or (packed and not json_only):
         return
     try:
         received.content().decode()

@@ -10,19 +10,13 @@ Sources: "Unary" of the Connect protocol; the format of Lambda's proxy events.
 from __future__ import annotations
 
 import time
-import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from datapunk.context import KEY, TIMEOUT, WorkContext, deadline_of, working
-from datapunk.errors import (
-    DatapunkError,
-    MalformedRequestError,
-    NotFoundError,
-    PayloadTooLargeError,
-    UnsupportedMediaTypeError,
-)
+from datapunk.encodings import GZIP, IDENTITY, unpacked
+from datapunk.errors import DatapunkError, NotFoundError
 from datapunk.hygiene import add_headers, clean_request
 from datapunk.identity import caller_from_document
 from datapunk.mesh.answering import Answer, Incoming, answer_call, refusal
@@ -34,8 +28,6 @@ from datapunk.received import Received
 from datapunk.settings import settings
 from datapunk.telemetry import logger, observe
 
-_GZIP = 31
-"""What zlib calls the format with gzip's header."""
 LambdaHandler = Callable[[dict[str, Any], Any], Answer]
 
 
@@ -73,7 +65,8 @@ def _answer(received: Received, service: Service, work: WorkContext) -> Answer:
         return refuse(error, event)
     work = replace(work, operation=method.name)
     try:
-        content = _unpacked(received.content(), headers.get("content-encoding", "identity"))
+        encoding = headers.get("content-encoding", IDENTITY)
+        content = unpacked(received.content(), encoding, (GZIP,), MAX_BODY_BYTES)
     except DatapunkError as error:
         return refusal(error)
     request = event.get("requestContext") or {}
@@ -86,28 +79,6 @@ def _answer(received: Received, service: Service, work: WorkContext) -> Answer:
         limited=RPC not in event,
     )
     return answer_call(incoming, service, work)
-
-
-def _unpacked(content: bytes, encoding: str) -> bytes:
-    """Return a body as it was before it was compressed; Connect's clients use gzip unless told not to.
-
-    Raises UnsupportedMediaTypeError for another encoding, MalformedRequestError for what is no gzip,
-    PayloadTooLargeError for what would become too large.
-    """
-    if encoding in ("", "identity"):
-        return content
-    if encoding != "gzip":
-        raise UnsupportedMediaTypeError(f"{encoding!r} is not one of: identity, gzip.")
-    unpacker = zlib.decompressobj(wbits=_GZIP)
-    try:
-        found = unpacker.decompress(content, MAX_BODY_BYTES + 1)
-    except zlib.error:
-        raise MalformedRequestError("The body is not gzip.") from None
-    if len(found) > MAX_BODY_BYTES:
-        raise PayloadTooLargeError(f"A message may have {MAX_BODY_BYTES:,} bytes at most.")
-    if not unpacker.eof:
-        raise MalformedRequestError("The body is not all of its gzip.")
-    return found
 
 
 def _work(operation: str, received: Received, context: Any) -> WorkContext:

@@ -202,6 +202,12 @@ class Settings(BaseModel):
         """Return the RabbitMQ URL with credentials. Raises ConfigurationError when unset."""
         return self._with_credentials("amqp")
 
+    def bucket(self) -> str:
+        """Return the name of the bucket for objects. Raises ConfigurationError when unset."""
+        if self.storage_bucket is None:
+            raise ConfigurationError("STORAGE_BUCKET is not set.")
+        return self.storage_bucket
+
     def client(self) -> str | None:
         """Return the JSON of the client for calls from outside of AWS, or None where there is none."""
         return self._secret("mesh_client")

@@ -5,18 +5,12 @@ API Gateway copies the roots when it is told to use a version, so a new one coun
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import cache
-from typing import Any
-
-from datapunk.errors import ConfigurationError, UnavailableError
+from datapunk.aws import STORE, client_of, translated
 from datapunk.settings import settings
 from datapunk.telemetry import logger
 
 KEY = "trust/bundle.pem"
 MEDIA_TYPE = "application/x-pem-file"
-_STORE = "s3"
 _GATEWAY = "apigateway"
 
 
@@ -26,9 +20,7 @@ def publish_roots(bundle: str) -> str:
     Nothing is written that is there already. Without a domain (`MUTUAL_TLS_DOMAIN`), or while it is not made
     yet, the object alone is written. Raises UnavailableError when AWS does not take it: do it again.
     """
-    bucket = settings().storage_bucket
-    if bucket is None:
-        raise ConfigurationError("STORAGE_BUCKET is not set.")
+    bucket = settings().bucket()
     version = _write(bucket, bundle.encode())
     domain = settings().mutual_tls_domain
     if domain:
@@ -37,8 +29,8 @@ def publish_roots(bundle: str) -> str:
 
 
 def _write(bucket: str, content: bytes) -> str:
-    client = _client(_STORE)
-    with _translated(_STORE):
+    client = client_of(STORE)
+    with translated(STORE):
         try:
             found = client.get_object(Bucket=bucket, Key=KEY)
         except client.exceptions.NoSuchKey:
@@ -57,8 +49,8 @@ def _write(bucket: str, content: bytes) -> str:
 
 
 def _use(domain: str, uri: str, version: str) -> None:
-    client = _client(_GATEWAY)
-    with _translated(_GATEWAY):
+    client = client_of(_GATEWAY)
+    with translated(_GATEWAY):
         try:
             known = client.get_domain_name(domainName=domain)
         except client.exceptions.NotFoundException:
@@ -79,22 +71,3 @@ def _use(domain: str, uri: str, version: str) -> None:
         warnings = answer.get("mutualTlsAuthentication", {}).get("truststoreWarnings", [])
         if warnings:
             logger().warning("the gateway warns of a root", extra={"warnings": warnings})
-
-
-@cache
-def _client(service: str) -> Any:
-    import boto3
-    from botocore.config import Config
-
-    config = Config(connect_timeout=2, read_timeout=10, retries={"total_max_attempts": 3})
-    return boto3.client(service, config=config)
-
-
-@contextmanager
-def _translated(service: str) -> Iterator[None]:
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    try:
-        yield
-    except (BotoCoreError, ClientError) as error:
-        raise UnavailableError(service) from error

@@ -37,9 +37,10 @@ READERS: dict[ColumnType, Callable[[Any], Any]] = {
     ColumnType.TIMESTAMP: dt.datetime.fromisoformat,
     ColumnType.UUID: uuid.UUID,
     ColumnType.JSON: lambda value: value,
+    ColumnType.VECTOR: lambda value: value,
     **dict.fromkeys(RANGES, str),
 }
-UNSORTED = (ColumnType.JSON, ColumnType.BOOLEAN, *RANGES)
+UNSORTED = (ColumnType.JSON, ColumnType.BOOLEAN, ColumnType.VECTOR, *RANGES)
 """Types that Python has no order for, or another one."""
 OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     "eq": operator.eq,

@@ -43,12 +43,13 @@ DOCUMENT: dict[str, Any] = json.loads(FILE.read_text())
 FOREIGN = (".serve_rpc", "nexus.consul")
 """Calls and Consul's clients have contracts of their own; what they reach is tested where they are."""
 SHOWN = {
-    *("lake.list_datasets", "lake.get_dataset", "lake.query_records", "stream.list_events"),
+    *("lake.list_datasets", "lake.get_dataset", "lake.query_records", "lake.list_quarantine"),
+    "stream.list_events",
     *("nexus.list_users", "nexus.get_user", "nexus.list_clients", "nexus.list_api_keys"),
     "nexus.list_audit",
 }
 """Operations in which acme's own administrator finds the marker."""
-NAMED = ("user", "key", "session", "serial", "dataset", "request")
+NAMED = ("user", "key", "session", "serial", "dataset", "request", "row", "job")
 """Path parameters that name something which is there, and which others must not find."""
 LOOKALIKES: list[dict[str, Any]] = [
     {"tenant": "acme"},
@@ -65,7 +66,7 @@ DIRT = [
     "BEGIN; SELECT set_config('datapunk.tenant', 'acme', true)",
     "BEGIN; SELECT set_config('datapunk.tenant', 'acme', true); SELECT 1 / 0",
 ]
-pytestmark = pytest.mark.usefixtures("broker", "authority")
+pytestmark = pytest.mark.usefixtures("broker", "authority", "bucket")
 
 
 def _routes() -> dict[str, list[tuple[str, dict[str, Any]]]]:
@@ -134,6 +135,17 @@ def scene(database: str, instance: Instance, invoke: Invoker) -> Scene:
         **acting(owner),
     )
     assert filled.status == 201
+    aside = invoke(
+        "lake.insert_records",
+        path={"dataset": "notes"},
+        query={"on_error": "quarantine"},
+        body=[{"id": 2, "note": MARK}],
+        content_type="application/json",
+        **acting(owner),
+    )
+    assert aside.json["quarantined"] == 1, aside.body
+    waiting = invoke("lake.list_quarantine", path={"dataset": "notes"}, **acting(owner)).json
+    job = invoke("lake.create_upload", path={"dataset": "notes"}, **acting(owner)).json["job"]
     # The trail names the path.
     assert register(owner, MARK).status == 200
     _, session = start_session(owner)
@@ -147,6 +159,8 @@ def scene(database: str, instance: Instance, invoke: Invoker) -> Scene:
     accepted = accept(owner.caller, {}, needs="route.read", seconds=30, repeatable=True)
     named = {
         "dataset": "notes",
+        "row": waiting["items"][0]["id"],
+        "job": job,
         "user": str(owner.id),
         "principal": owner.principal,
         "role": "viewer",

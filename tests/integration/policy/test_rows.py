@@ -66,6 +66,15 @@ STATEMENTS = {
     " VALUES (%(tenant)s, gen_random_uuid(), 1, '{}', %(mark)s)",
     "lake.data_keys": "(tenant, kind, subject, erased_at)"
     " VALUES (%(tenant)s, 'person', %(mark)s::bytea, now())",
+    "lake.jobs": "(tenant, dataset_id, dataset, caller, media_type, compressed, on_conflict, created_by,"
+    " expires_at) VALUES (%(tenant)s, gen_random_uuid(), %(mark)s, '{}', 'x', false, 'error', 'x', now())",
+    "lake.quarantine": "(tenant, dataset_id, dataset, version, batch, position, media_type, content,"
+    " rule, reason, errors, quarantined_by) VALUES (%(tenant)s, gen_random_uuid(), 'x', 1,"
+    " gen_random_uuid(), 1, 'x', %(mark)s, 'x', 'x', '[]', 'x')",
+    "lake.quality_results": "(tenant, dataset_id, run, version, check_type, score, rows, rules, measured_by)"
+    " VALUES (%(tenant)s, gen_random_uuid(), gen_random_uuid(), 1, %(mark)s, 1, 0, '[]', 'x')",
+    "lake.quality_rules": "(tenant, dataset_id, dataset, rules, updated_by)"
+    " VALUES (%(tenant)s, gen_random_uuid(), %(mark)s, '[]', 'x')",
     "stream.events": "(tenant, id, source, type, time)"
     " VALUES (%(tenant)s, %(mark)s, '/policy', 'tried', now())",
     "nexus.tenants": "(id, name) VALUES (%(tenant)s, %(mark)s)"
@@ -122,6 +131,10 @@ FOUND_BY = {
     "lake.datasets": "name",
     "lake.dataset_versions": "changed_by",
     "lake.data_keys": "subject",
+    "lake.quality_results": "check_type",
+    "lake.quality_rules": "dataset",
+    "lake.jobs": "dataset",
+    "lake.quarantine": "content",
     "stream.events": "id",
     "nexus.tenants": "name",
     "nexus.users": "email",

@@ -11,6 +11,7 @@ from tests.support.invoking import Answer, Invoker
 
 MakeDataset = Callable[..., dict[str, Any]]
 Insert = Callable[..., Answer]
+Aside = Callable[..., dict[str, str]]
 
 
 @pytest.fixture
@@ -38,9 +39,29 @@ def make_dataset(database: str, invoke: Invoker) -> MakeDataset:
 def insert(no_broker: None, invoke: Invoker) -> Insert:
     """Return `insert(dataset, rows)`, for rows as JSON or as a body of a content type."""
 
-    def rows(dataset: str, body: Any, content_type: str = "application/json") -> Answer:
+    def rows(
+        dataset: str, body: Any, content_type: str = "application/json", **others: Any
+    ) -> Answer:
+        path = {"dataset": dataset}
         return invoke(
-            "lake.insert_records", path={"dataset": dataset}, body=body, content_type=content_type
+            "lake.insert_records", path=path, body=body, content_type=content_type, **others
         )
 
     return rows
+
+
+@pytest.fixture
+def aside(insert: Insert, invoke: Invoker) -> Aside:
+    """Return `aside(dataset, row)`: puts a row that does not fit into quarantine and names it as a path."""
+
+    def put(dataset: str, body: Any, content_type: str = "application/json") -> dict[str, str]:
+        query = {"on_error": "quarantine"}
+        receipt = insert(dataset, body, content_type, query=query)
+        assert receipt.json["quarantined"] == 1, receipt.body
+        query = {"batch": receipt.json["batch"]}
+        (row,) = invoke("lake.list_quarantine", path={"dataset": dataset}, query=query).json[
+            "items"
+        ]
+        return {"dataset": dataset, "row": row["id"]}
+
+    return put

@@ -11,6 +11,7 @@ from datapunk.lake.columns import ColumnType
 
 from tests.support.hostile import METACHARACTERS
 from tests.support.invoking import Invoker
+from tests.support.rows import column_of
 from tests.support.samples import load_sample
 
 OPERATION = "lake.create_dataset"
@@ -69,7 +70,9 @@ def test_another_tenant_may_have_the_same_name(database: str, invoke: Invoker) -
 
 def test_every_column_type_and_the_longest_names(database: str, invoke: Invoker) -> None:
     # Given
-    columns = [{"name": f"{kind}_".ljust(63, "x"), "type": kind} for kind in ColumnType]
+    columns = [
+        column_of(f"{kind}_".ljust(63, "x"), kind).model_dump(mode="json") for kind in ColumnType
+    ]
     # When
     answer = invoke(OPERATION, body={"name": "d" * 63, "columns": columns})
     # Then

@@ -108,7 +108,7 @@ def test_it_is_audited_without_naming_anybody_and_the_chain_verifies(
     # Then
     records = invoke("nexus.list_audit", query={"action": OPERATION}).json["items"]
     assert [record["resource"] for record in records] == [f"person/{person}"]
-    assert records[0]["detail"] == {"keys": 1, "datasets": 1, "rows": 2}
+    assert records[0]["detail"] == {"keys": 1, "datasets": 1, "rows": 2, "quarantined": 0}
     assert ANN not in str(records)
     verified = invoke("nexus.verify_audit")
     assert verified.status == 200

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+from backports import zstd
 from datapunk.settings import settings
 
 from tests.support.hostile import METACHARACTERS
@@ -53,6 +55,9 @@ def test_the_sample_is_inserted(database: str, no_broker: None, invoke: Invoker)
         (CSV, "id,label\n1,a\n2,\n"),
         ("text/csv; charset=utf-16", "id,label\n1,a\n2,\n".encode("utf-16")),
         (CSV, 'label,id\r\n"a",1\r\n"",2\r\n'),
+        (CSV, "id;label\n1;a\n2;\n"),
+        (CSV, "id\tlabel\n1\ta\n2\t\n"),
+        (CSV, "'label'|'id'\n'a'|1\n''|2\n"),
     ],
 )
 def test_every_format_is_taken(
@@ -77,7 +82,7 @@ def test_no_rows_are_no_event(
     # When
     answer = insert("t", body, content_type)
     # Then
-    assert answer.json == {"dataset": "t", "inserted": 0, "event_id": None}
+    assert (answer.json["inserted"], answer.json["event_id"]) == (0, None)
     assert _waiting(database) == []
 
 
@@ -274,3 +279,89 @@ def test_an_operator_limits_the_rows_of_a_request_to_one_dataset(
     assert "2 rows" in refused.json["detail"]
     assert (taken.status, fitting.status) == (201, 201)
     assert (_count(invoke, "small"), _count(invoke, "large")) == (2, 3)
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "zstd"])
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [("application/json", b'[{"id": 1}]'), (NDJSON, b'{"id": 1}'), (CSV, b"id\n1\n")],
+)
+def test_compressed_bodies_are_taken(
+    make_dataset: MakeDataset,
+    no_broker: None,
+    invoke: Invoker,
+    encoding: str,
+    content_type: str,
+    body: bytes,
+) -> None:
+    # Given
+    make_dataset("t", id="integer")
+    packed = gzip.compress(body) if encoding == "gzip" else zstd.compress(body)
+    # When
+    answer = invoke(
+        OPERATION,
+        path={"dataset": "t"},
+        body=packed,
+        content_type=content_type,
+        headers={"Content-Encoding": encoding},
+    )
+    # Then
+    assert (answer.status, answer.json["inserted"]) == (201, 1)
+
+
+def test_a_key_makes_one_effect_of_two_requests(
+    database: str, make_dataset: MakeDataset, insert: Insert, invoke: Invoker
+) -> None:
+    # Given a request that is refused, which leaves its key free
+    make_dataset("t", id="integer")
+    keyed = {"Idempotency-Key": "load-17"}
+    refused = insert("t", "id\nx\n", CSV, headers=keyed)
+    # When
+    first = insert("t", "id\n1\n2\n", CSV, headers=keyed)
+    again = insert("t", "id\n1\n2\n", CSV, headers=keyed)
+    other = insert("t", "id\n1\n3\n", CSV, headers=keyed)
+    # Then
+    assert (refused.status, first.status, again.status) == (422, 201, 201)
+    assert again.json == first.json
+    assert (other.status, other.fields) == (409, {"idempotency-key": "key"})
+    assert _count(invoke, "t") == 2
+    assert len(_waiting(database)) == 1
+
+
+@pytest.mark.parametrize("on_error", ["reject", "quarantine"])
+@pytest.mark.parametrize(
+    ("on_conflict", "counts", "rows"),
+    [
+        ("update", {"inserted": 1, "updated": 1, "skipped": 1}, {1: ("n", None), 2: ("y", None)}),
+        ("skip", {"inserted": 1, "updated": 0, "skipped": 2}, {1: ("old", 1), 2: ("x", None)}),
+    ],
+)
+def test_rows_are_merged_by_their_key(
+    make_dataset: MakeDataset,
+    insert: Insert,
+    invoke: Invoker,
+    on_error: str,
+    on_conflict: str,
+    counts: dict[str, int],
+    rows: dict[int, tuple[str, int | None]],
+) -> None:
+    # Given a row that is there, and a body that has another one twice and leaves a column out
+    make_dataset("t", key=["id"], id="integer", label="text", number="integer")
+    insert("t", [{"id": 1, "label": "old", "number": 1}])
+    # When
+    query = {"on_conflict": on_conflict, "on_error": on_error}
+    answer = insert("t", "label,id\nx,2\nn,1\ny,2\n", CSV, query=query)
+    # Then
+    assert answer.status == 201, answer.body
+    assert {name: answer.json[name] for name in counts} == counts
+    found = invoke("lake.query_records", path={"dataset": "t"}, query={"order": "id"}).json["items"]
+    assert {row["id"]: (row["label"], row["number"]) for row in found} == rows
+
+
+def test_without_a_key_nothing_is_merged(make_dataset: MakeDataset, insert: Insert) -> None:
+    # Given
+    make_dataset("t", id="integer")
+    # When
+    answer = insert("t", [{"id": 1}], query={"on_conflict": "update"})
+    # Then
+    assert (answer.status, answer.fields) == (422, {"on_conflict": "key"})

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from datapunk.errors import InvalidInputError
-from datapunk.lake.columns import Column, ColumnType
+from datapunk.lake.columns import ColumnType
 from datapunk.lake.datasets import Dataset
 from datapunk.lake.filters import NOTHING, read_query
 from datapunk.lake.operators import AGGREGATES, COMPARISONS
@@ -15,14 +15,14 @@ from datapunk.lake.plan import Order
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from tests.support.rows import column_of
+
 NOW = dt.datetime(2026, 11, 21, tzinfo=dt.UTC)
 
 
 def dataset(*, key: tuple[str, ...] = ()) -> Dataset:
     """Return a dataset with a column of every type, each called like its type with an underscore."""
-    columns = [
-        Column(name=f"{kind}_", type=kind, nullable=f"{kind}_" not in key) for kind in ColumnType
-    ]
+    columns = [column_of(f"{kind}_", kind, nullable=f"{kind}_" not in key) for kind in ColumnType]
     return Dataset(
         name="d",
         tenant="public",

@@ -27,6 +27,7 @@ READERS: dict[ColumnType, Any] = {
     ColumnType.TIMESTAMP: dt.datetime.fromisoformat,
     ColumnType.UUID: uuid.UUID,
     ColumnType.JSON: json.loads,
+    ColumnType.VECTOR: json.loads,
     **dict.fromkeys(RANGES, str),
 }
 COLUMNS = [

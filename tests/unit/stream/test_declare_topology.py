@@ -28,7 +28,7 @@ def test_the_sample_is_answered(host: Broker, invoke: Invoker, cloudformation: A
     outcome = invoke.event(OPERATION, event)
     # Then
     delays = [f"service.retry.{seconds}s" for seconds in RETRY_DELAYS]
-    consumers = ["stream.store_event", "nexus.mirror_service"]
+    consumers = ["stream.store_event", "nexus.mirror_service", "lake.measure_changed"]
     assert outcome["queues"] == [
         *delays,
         *(name for queue in consumers for name in (queue, f"{queue}.dead")),

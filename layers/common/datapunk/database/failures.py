@@ -46,7 +46,7 @@ def translate(error: psycopg.Error) -> DatapunkError:
         return ForbiddenError("The database does not allow this to the caller.")
     if isinstance(error, (pg.UniqueViolation, pg.ExclusionViolation)):
         return ConflictError("A row with the same key exists.", errors=_fields(error))
-    if isinstance(error, (psycopg.DataError, psycopg.IntegrityError)):
+    if isinstance(error, (psycopg.DataError, psycopg.IntegrityError, pg.ProgramLimitExceeded)):
         return InvalidInputError("The database refuses a value.", errors=_fields(error))
     if isinstance(error, psycopg.OperationalError) and _connection_lost(error):
         return UnavailableError(DEPENDENCY)
@@ -90,6 +90,8 @@ def _fields(error: psycopg.Error) -> list[FieldError]:
         message, code = "exists already", "unique"
     elif isinstance(error, pg.NotNullViolation):
         message, code = "must not be empty", "missing"
+    elif isinstance(error, pg.ProgramLimitExceeded):
+        message = "is too large for an index"
     elif isinstance(error, psycopg.DataError):
         message = "cannot be stored in the column's type"
     return [FieldError(name or "(row)", message, code)]

@@ -22,6 +22,7 @@ Parameters = Sequence[Any] | dict[str, Any] | None
 Statement = LiteralString | sql.SQL | sql.Composed
 
 _BEGIN = "BEGIN"
+_CURSOR = "reading"
 # The role too: one that a connection was left with would be that of a table's owner.
 _CONTEXT = """
 SELECT set_config('role', 'none', true),
@@ -82,6 +83,20 @@ class Transaction:
             with cursor.copy(statement) as copy:
                 yield copy
             self.copied = cursor.rowcount
+
+    @contextmanager
+    def reading(
+        self, statement: Statement, parameters: Parameters = None
+    ) -> Iterator[psycopg.ServerCursor[tuple[Any, ...]]]:
+        """Open a cursor on the server, for results that are larger than memory; none is read before asked.
+
+        Other statements may run in between. Driver errors leave the body as ours.
+        """
+        with translated():
+            # All of it is going to be read: the plan is chosen for the last row, not for the first ones.
+            self.connection.execute("SET LOCAL cursor_tuple_fraction = 1")
+            with self.connection.cursor(_CURSOR) as cursor:
+                yield cursor.execute(statement, parameters)
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:

@@ -22,6 +22,10 @@ from datapunk.lake.tables import (
     check_name,
     column_definition,
     default_literal,
+    vector_index,
+    words_index,
+    words_name,
+    words_of,
 )
 
 REWRITE_SECONDS = 5.0
@@ -43,6 +47,9 @@ def alter_table(tx: Transaction, change: Change, old: Dataset, new: Dataset) -> 
     """
     if isinstance(change, change_models.AddColumn):
         _add(tx, new, change.column)
+        if (index := vector_index(new, change.column)) is not None:
+            _rewrite(tx, index, change.column.name)
+        _index_words(tx, old, new, change.column.name)
         return
     before = old.column(change.column)
     if before is None:  # pragma: no cover -- the change was applied in memory already
@@ -52,6 +59,7 @@ def alter_table(tx: Transaction, change: Change, old: Dataset, new: Dataset) -> 
         _rename(tx, new, before, change.name)
     elif isinstance(change, change_models.DropColumn):
         _drop(tx, new, before)
+        _index_words(tx, old, new, before.name)
     elif isinstance(change, change_models.MakeNullable):
         _run(tx, new, sql.SQL("ALTER COLUMN {} DROP NOT NULL").format(name))
     elif isinstance(change, change_models.SetDefault):
@@ -130,7 +138,8 @@ def _widen(tx: Transaction, dataset: Dataset, before: Column, after: Column) -> 
         _run(tx, dataset, sql.SQL("ALTER COLUMN {} DROP DEFAULT").format(name))
     statement = sql.SQL("ALTER COLUMN {} TYPE {} USING {}")
     kind = sql.SQL(SQL_TYPES[after.type])
-    _rewrite(tx, dataset, statement.format(name, kind, _converted(before, after)), before.name)
+    action = statement.format(name, kind, _converted(before, after))
+    _rewrite(tx, sql.SQL("ALTER TABLE {} {}").format(dataset.table, action), before.name)
     if after.default is not None:
         _set_default(tx, dataset, after)
     _add_rules(tx, dataset, after, valid=True)
@@ -148,13 +157,22 @@ def _converted(before: Column, after: Column) -> sql.Composed:
     return sql.SQL(forms.get(pair, form)).format(sql.Identifier(before.name))
 
 
-def _rewrite(tx: Transaction, dataset: Dataset, action: sql.Composed, column: str) -> None:
+def _index_words(tx: Transaction, old: Dataset, new: Dataset, column: str) -> None:
+    """Make the index over the words anew when other columns than before have them."""
+    if words_of(old.columns) == words_of(new.columns):
+        return
+    tx.execute(sql.SQL("DROP INDEX IF EXISTS {}").format(words_name(new)))
+    if (index := words_index(new)) is not None:
+        _rewrite(tx, index, column)
+
+
+def _rewrite(tx: Transaction, statement: sql.Composed, column: str) -> None:
     before = tx.value("SELECT current_setting('statement_timeout')")
     most = int(min(REWRITE_SECONDS, max(remaining_seconds(), 0.001)) * 1000)
     setting = "SELECT set_config('statement_timeout', %s, true)"
     tx.execute(setting, (str(most),))
     try:
-        _run(tx, dataset, action)
+        tx.execute(statement)
     except DeadlineExceededError as error:
         if not is_cancelled(error):
             raise

@@ -25,6 +25,7 @@ from pydantic_core import to_json
 from datapunk.lake.checks import Checks, as_utc, checked_type
 from datapunk.lake.privacy.declared import Mask, Masking, Protection
 from datapunk.lake.ranges import range_of
+from datapunk.lake.searchable import Language, Vector, VectorRules
 
 IDENTIFIER = r"^[a-z][a-z0-9_]{0,62}$"
 RESERVED = frozenset(
@@ -50,6 +51,7 @@ class ColumnType(StrEnum):
     DECIMAL_RANGE = "decimal_range"
     DATE_RANGE = "date_range"
     TIMESTAMP_RANGE = "timestamp_range"
+    VECTOR = "vector"
 
 
 SQL_TYPES: dict[ColumnType, LiteralString] = {
@@ -66,6 +68,7 @@ SQL_TYPES: dict[ColumnType, LiteralString] = {
     ColumnType.DECIMAL_RANGE: "numrange",
     ColumnType.DATE_RANGE: "daterange",
     ColumnType.TIMESTAMP_RANGE: "tstzrange",
+    ColumnType.VECTOR: "vector",
 }
 """PostgreSQL's type of each column type; `timestamp` without an offset is read as UTC."""
 
@@ -79,6 +82,7 @@ PYTHON_TYPES: dict[ColumnType, Any] = {
     ColumnType.TIMESTAMP: dt.datetime,
     ColumnType.UUID: uuid.UUID,
     ColumnType.JSON: Any,
+    ColumnType.VECTOR: Vector,
 }
 RANGES = {
     ColumnType.INTEGER_RANGE: ColumnType.INTEGER,
@@ -143,9 +147,16 @@ class Column(BaseModel):
     aliases: Annotated[tuple[Identifier, ...], Field(max_length=16)] = Field(
         default=(), description="Names the column had before; requests may go on using them."
     )
+    vector: VectorRules | None = Field(
+        default=None, description="Length and distance, which vectors need and nothing else has."
+    )
+    full_text: Language | None = Field(
+        default=None, description="Language by whose words a text can be searched."
+    )
 
     @model_validator(mode="after")
     def _rules_fit_the_type(self) -> Column:
+        self._require_searchable()
         if self.checks is not None:
             self.checks.require_fit(self.type, lambda value: stored_value(self.type, value))
         if self.default is not None:
@@ -169,6 +180,18 @@ class Column(BaseModel):
         if self.masking is not None and self.type is not ColumnType.TEXT:
             for method in sorted(self.masking.methods - {Mask.CLEAR, Mask.FULL}):
                 raise ValueError(f"{self.name} is no text, so that {method} cannot mask it")
+
+    def _require_searchable(self) -> None:
+        if (self.type is ColumnType.VECTOR) != (self.vector is not None):
+            raise ValueError(
+                'a vector says how long it is, "vector": {"dimension": 384}, and nothing else does'
+            )
+        if self.vector is not None and self.default is not None:
+            raise ValueError("a vector has no default: all rows would be the same distance away")
+        if self.full_text is not None and self.type is not ColumnType.TEXT:
+            raise ValueError(f"full_text is for text, not for {self.type}")
+        if self.encrypted and (self.vector is not None or self.full_text is not None):
+            raise ValueError(f"{self.name} is encrypted, and an index of it would tell its values")
 
     @property
     def required(self) -> bool:
@@ -212,7 +235,9 @@ def _plain(kind: ColumnType) -> TypeAdapter[Any]:
 
 
 @cache
-def _annotation(kind: ColumnType, checks: Checks | None) -> Any:
+def _annotation(kind: ColumnType, checks: Checks | None, vector: VectorRules | None) -> Any:
+    if vector is not None:
+        return Annotated[PYTHON_TYPES[kind], AfterValidator(vector.check)]
     if checks is None or checks.empty:
         return PYTHON_TYPES[kind]
     check = checked_type(checks, lambda value: stored_value(kind, value))
@@ -221,31 +246,40 @@ def _annotation(kind: ColumnType, checks: Checks | None) -> Any:
 
 def annotation(column: Column) -> Any:
     """Return what a value of the column, other than null, is validated as: its type and its checks."""
-    return _annotation(column.type, column.checks)
+    return _annotation(column.type, column.checks, column.vector)
 
 
 def column_value(column: Column) -> TypeAdapter[Any]:
     """Return the validator of one value of the column, other than null."""
-    return _value(column.type, column.checks)
+    return _value(column.type, column.checks, column.vector)
 
 
 @cache
-def _value(kind: ColumnType, checks: Checks | None) -> TypeAdapter[Any]:
-    return TypeAdapter(_annotation(kind, checks))
+def _value(kind: ColumnType, checks: Checks | None, vector: VectorRules | None) -> TypeAdapter[Any]:
+    return TypeAdapter(_annotation(kind, checks, vector))
 
 
 @cache
 def text_value(kind: ColumnType) -> TypeAdapter[Any]:
     """Return the validator of one value written as text, as in a filter."""
-    return TypeAdapter(Json if kind is ColumnType.JSON else PYTHON_TYPES[kind])
+    if kind is ColumnType.JSON:
+        return TypeAdapter(Json)
+    return TypeAdapter(Json[Vector] if kind is ColumnType.VECTOR else PYTHON_TYPES[kind])
 
 
 def text_values(column: Column) -> TypeAdapter[Any]:
     """Return the validator of a column of texts, as in CSV; None stands for an empty field."""
-    return _texts(column.type, column.checks, column.nullable)
+    return _texts(column.type, column.checks, column.vector, column.nullable)
 
 
 @cache
-def _texts(kind: ColumnType, checks: Checks | None, nullable: bool) -> TypeAdapter[Any]:  # noqa: FBT001
-    one = Json if kind is ColumnType.JSON else _annotation(kind, checks)
+def _texts(
+    kind: ColumnType,
+    checks: Checks | None,
+    vector: VectorRules | None,
+    nullable: bool,  # noqa: FBT001
+) -> TypeAdapter[Any]:
+    one = Json if kind is ColumnType.JSON else _annotation(kind, checks, vector)
+    if vector is not None:
+        one = Json[one]  # type: ignore[misc,valid-type]
     return TypeAdapter(list[one | None] if nullable else list[one])  # type: ignore[valid-type]

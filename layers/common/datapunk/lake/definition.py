@@ -121,9 +121,10 @@ class Declared(BaseModel):
             for name in names:
                 if name not in declared:
                     raise ValueError(f"{what} names {name}, which is not a column")
-                if declared[name].type is ColumnType.JSON:
+                if declared[name].type in (ColumnType.JSON, ColumnType.VECTOR):
+                    kind = declared[name].type
                     raise ValueError(
-                        f"{what} names {name}, and a json column cannot be part of {_kind(what)}"
+                        f"{what} names {name}, and a {kind} column cannot be part of {_kind(what)}"
                     )
             if len(set(names)) != len(names):
                 raise ValueError(f"{what} names a column twice")

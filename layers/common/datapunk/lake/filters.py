@@ -23,7 +23,8 @@ _ITEM = re.compile(
     r"(?:(?P<alias>[a-z][a-z0-9_]{0,62}):)?"
     r"(?:(?P<column>[a-z][a-z0-9_]{0,62})(?:\.(?P<aggregate>[a-z]+)\(\))?|(?P<bare>[a-z]+)\(\))\Z"
 )
-_CONTROLS = ("select", "order", "limit", "cursor")
+CONTROLS = ("select", "order", "limit", "cursor")
+"""Parameters that are no filters, whatever columns are called."""
 
 QUERY_PARAMETERS = (
     {
@@ -98,7 +99,7 @@ def read_query(
     filters = [
         found
         for name, values in parameters.items()
-        if name not in _CONTROLS
+        if name not in CONTROLS
         for value in values
         if (found := reader.filter(name, value)) is not None
     ]
@@ -209,8 +210,10 @@ class _Reader:
             ):
                 return Comparison(Field(column), "is", value)
             self.wrong(name, "is.null, is.not_null and, for booleans, is.true, is.false", "value")
-        elif operator == "in":
+        elif operator == "in" and column.type is not ColumnType.VECTOR:
             return self._in(column, value)
+        elif column.type is ColumnType.VECTOR:
+            self.wrong(name, "is a vector, which lake.search_records compares", "operator")
         elif operator not in COMPARISONS:
             known = ", ".join([*COMPARISONS, "in", "is"])
             self.wrong(name, f"must begin with one of {known} and a dot", "operator")

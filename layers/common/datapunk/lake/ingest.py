@@ -1,9 +1,15 @@
-"""Rows into a dataset: all of a request or nothing, by COPY, with the event that tells of it."""
+"""Rows into a dataset, with the event that tells of them: all of a request or nothing, by COPY.
+
+Where the caller says so, rows that exist are merged, and rows that do not fit are put into quarantine.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import dataclass
+from uuid import UUID
+
 from psycopg import sql
-from pydantic import BaseModel
 
 from datapunk.database import Transaction
 from datapunk.database.failures import copy_position, violated_reference
@@ -17,17 +23,33 @@ from datapunk.errors import (
 from datapunk.flags import value
 from datapunk.flags.catalogue import LAKE_INGEST, LAKE_ROWS_PER_INSERT
 from datapunk.lake.datasets import OWNER_ROLE, Dataset
-from datapunk.lake.parsing import Parsed
+from datapunk.lake.parsing import JSON, Parsed, parse_body
 from datapunk.lake.privacy.protecting import protected_parts
-from datapunk.lake.telling import RECORDS_INSERTED, tell
+from datapunk.lake.quarantine import keep
+from datapunk.lake.receipts import OnError, Receipt
+from datapunk.lake.sifting import sift_body
+from datapunk.lake.staging import OnConflict, Outcome, Stage, explained
+from datapunk.lake.telling import RECORDS_INSERTED, RECORDS_UPSERTED, tell
+
+MOST_BYTES = 32 * 1024 * 1024
+"""Of a body that came compressed: what a function of 512 MB can read as JSON."""
 
 
-class Receipt(BaseModel):
-    """What became of the rows of one request, and the event that tells of them (none for no rows)."""
+@dataclass(frozen=True, slots=True)
+class Ingest:
+    """A body of rows, and what is wanted where they do not fit or exist."""
 
-    dataset: str
-    inserted: int
-    event_id: str | None
+    media_type: str
+    charset: str
+    content: bytes
+    on_error: OnError = OnError.REJECT
+    on_conflict: OnConflict = OnConflict.ERROR
+
+    @property
+    def digest(self) -> bytes:
+        """What two of the same have in common."""
+        chosen = (self.media_type, self.charset, self.on_error, self.on_conflict)
+        return "\n".join((*chosen, "")).encode() + self.content
 
 
 def allowed_rows(dataset: str) -> int:
@@ -47,14 +69,63 @@ def insert_records(tx: Transaction, dataset: Dataset, parsed: Parsed, *, most: i
     Raises InvalidInputError naming row and column, ConflictError for a key that exists, or
     PayloadTooLargeError; the transaction must then be rolled back, so that nothing of the request remains.
     """
-    inserted = _copy(tx, dataset, parsed, most)
+    inserted = copy_rows(tx, dataset, parsed, most)
     if not inserted:
         return Receipt(dataset=dataset.name, inserted=0, event_id=None)
     event = tell(tx, dataset, RECORDS_INSERTED, inserted)
     return Receipt(dataset=dataset.name, inserted=inserted, event_id=event.id)
 
 
-def _copy(tx: Transaction, dataset: Dataset, parsed: Parsed, most: int) -> int:
+def ingest_records(tx: Transaction, dataset: Dataset, body: Ingest, *, most: int) -> Receipt:
+    """Store the rows of a body, `most` at most, as it says, and tell of them.
+
+    Raises what `insert_records` does; rows that are put into quarantine are no error.
+    """
+    if body.on_error is OnError.QUARANTINE:
+        sifted = sift_body(body.media_type, body.charset, body.content, dataset.columns)
+        outcome = Stage(tx, dataset, sifted.columns, body.on_conflict).sift(sifted, most)
+        return receipt_of(tx, dataset, outcome, body.on_conflict, body.media_type)
+    parsed = parse_body(body.media_type, body.charset, body.content, dataset.columns)
+    if body.on_conflict is OnConflict.ERROR:
+        return insert_records(tx, dataset, parsed, most=most)
+    stage = Stage(tx, dataset, parsed.columns, body.on_conflict)
+    try:
+        outcome = stage.merge(parsed, most)
+    except (InvalidInputError, ConflictError) as error:
+        raise _unreferenced(error, dataset) or _located(error, 0) from error
+    return receipt_of(tx, dataset, outcome, body.on_conflict, body.media_type)
+
+
+def receipt_of(
+    tx: Transaction,
+    dataset: Dataset,
+    outcome: Outcome,
+    on_conflict: OnConflict,
+    media_type: str = JSON,
+    batch: UUID | None = None,
+) -> Receipt:
+    """Tell of rows that were stored, keep those that were not (in the batch), and return the receipt."""
+    kept = keep(tx, dataset, media_type, outcome.refused, batch) if outcome.refused else None
+    stored = outcome.inserted + outcome.updated
+    updating = on_conflict is OnConflict.UPDATE
+    kind = RECORDS_UPSERTED if updating else RECORDS_INSERTED
+    return Receipt(
+        dataset=dataset.name,
+        inserted=outcome.inserted,
+        updated=outcome.updated,
+        skipped=outcome.skipped,
+        quarantined=len(outcome.refused),
+        reasons=dict(Counter(row.rule for row in outcome.refused)),
+        batch=kept,
+        event_id=tell(tx, dataset, kind, stored).id if stored else None,
+    )
+
+
+def copy_rows(tx: Transaction, dataset: Dataset, parsed: Parsed, most: int) -> int:
+    """Copy all rows, `most` at most, into the dataset's table and return how many they were.
+
+    Raises what `insert_records` does; the transaction, or the savepoint around, must then be rolled back.
+    """
     rows = 0
     for part in protected_parts(tx, dataset, parsed):
         rows += _copy_part(tx, dataset, part, rows, most)
@@ -88,15 +159,11 @@ def _unreferenced(
     error: InvalidInputError | ConflictError, dataset: Dataset
 ) -> InvalidInputError | None:
     """Return the error that names the reference which led nowhere, None where none did."""
-    name = violated_reference(error)
-    link = next((link for link in dataset.references if link.name == name), None)
-    if name is None or link is None:
+    if violated_reference(error) is None:
         return None
-    message = f"a value names no row of {link.dataset}"
-    return InvalidInputError(
-        f"Not valid: {', '.join(link.columns)}: {message}.",
-        errors=[FieldError(column, message, "reference") for column in link.columns],
-    )
+    errors = explained(error, dataset)
+    listed = ", ".join(item.field for item in errors)
+    return InvalidInputError(f"Not valid: {listed}: {errors[0].message}.", errors=errors)
 
 
 def _located(

@@ -55,22 +55,21 @@ OPERATORS = (*SIGNS, *SEARCHES, "in", "is")
 QUANTIFIED = frozenset({"eq", "gt", "gte", "lt", "lte", *PATTERNS})
 """Operators that `(any)` and `(all)` go with."""
 AGGREGATES = ("avg", "count", "max", "min", "sum")
-LANGUAGES = frozenset(
-    {
-        *("arabic", "armenian", "basque", "catalan", "danish", "dutch", "english", "estonian"),
-        *("finnish", "french", "german", "greek", "hindi", "hungarian", "indonesian", "irish"),
-        *("italian", "lithuanian", "nepali", "norwegian", "portuguese", "romanian", "russian"),
-        *("serbian", "simple", "spanish", "swedish", "tamil", "turkish", "yiddish"),
-    }
-)
-"""Text search configurations that every PostgreSQL has."""
 
 _NUMERIC = (ColumnType.INTEGER, ColumnType.NUMBER, ColumnType.DECIMAL)
-_UNORDERED = (ColumnType.JSON, ColumnType.BOOLEAN, ColumnType.UUID, *RANGE_TYPES)
+_UNORDERED = (
+    ColumnType.JSON,
+    ColumnType.BOOLEAN,
+    ColumnType.UUID,
+    ColumnType.VECTOR,
+    *RANGE_TYPES,
+)
 
 
 def operator_problem(operator: str, kind: ColumnType) -> str | None:
     """Say why an operator does not go with values of a kind, or return None."""
+    if kind is ColumnType.VECTOR and operator != "is":
+        return f"{operator} does not compare vectors, which a search does"
     if operator in PATTERNS and kind is not ColumnType.TEXT:
         return f"{operator} compares texts, and this is {kind}"
     if operator in SEARCHES and kind not in (ColumnType.TEXT, ColumnType.JSON):

@@ -23,6 +23,8 @@ JSON = "application/json"
 NDJSON = "application/x-ndjson"
 CSV = "text/csv"
 CHUNK = 5_000
+_DELIMITERS = ",;\t|"
+_HEADER_LENGTH = 65_536
 MAX_ERRORS = 100
 
 
@@ -162,7 +164,7 @@ def _invalid(errors: Iterator[FieldError]) -> InvalidInputError:
 
 
 def _record_chunks(records: list[Any], columns: Sequence[Column]) -> Iterator[Rows]:
-    writers = [(column.name, _writer(column.type), utc_default(column)) for column in columns]
+    writers = [(column.name, writer_of(column.type), utc_default(column)) for column in columns]
     for start in range(0, len(records), CHUNK):
         part = records[start : start + CHUNK]
         fields = []
@@ -172,7 +174,7 @@ def _record_chunks(records: list[Any], columns: Sequence[Column]) -> Iterator[Ro
         yield Rows(len(part), "\n".join(map(",".join, zip(*fields, strict=True))) + "\n")
 
 
-def _writer(kind: ColumnType) -> Any:
+def writer_of(kind: ColumnType) -> Any:
     """Return the function that writes a validated value as a CSV field."""
     if kind in (ColumnType.INTEGER, ColumnType.NUMBER, ColumnType.DECIMAL, ColumnType.UUID):
         return str
@@ -180,12 +182,13 @@ def _writer(kind: ColumnType) -> Any:
         return lambda value: "t" if value else "f"
     if kind in (ColumnType.DATE, ColumnType.TIMESTAMP):
         return lambda value: value.isoformat()
-    if kind is ColumnType.JSON:
-        return lambda value: _quote(orjson.dumps(value).decode())
-    return _quote
+    if kind in (ColumnType.JSON, ColumnType.VECTOR):
+        return lambda value: quoted(orjson.dumps(value).decode())
+    return quoted
 
 
-def _quote(text: str) -> str:
+def quoted(text: str) -> str:
+    """Return a text as a CSV field."""
     return '"' + text.replace('"', '""') + '"'
 
 
@@ -194,18 +197,41 @@ def _quote(text: str) -> str:
 
 def _parse_csv(text: str, columns: Sequence[Column]) -> Parsed:
     text = text.rstrip("\r\n")
+    delimiter, quote = dialect_of(text, columns)
     # Python and PostgreSQL read quotes, carriage returns and a lone \. differently, so a body that has any
     # is written anew from what was validated; any other goes to the database as it came.
-    if any(sign in text for sign in ('"', "\r", "\\")):
-        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-        filled = _header_columns(_read_rows(reader, 1, -1)[0], columns)
+    if (delimiter, quote) != (",", '"') or any(sign in text for sign in ('"', "\r", "\\")):
+        reader = csv_reader(text, delimiter, quote)
+        filled = header_columns(read_rows(reader, 1, -1)[0], columns)
         return Parsed(filled, _quoted_chunks(reader, filled))
     lines = text.split("\n")
-    filled = _header_columns(lines[0].split(","), columns)
+    filled = header_columns(lines[0].split(","), columns)
     return Parsed(filled, _plain_chunks(lines, filled))
 
 
-def _header_columns(header: list[str], columns: Sequence[Column]) -> list[Column]:
+def dialect_of(text: str, columns: Sequence[Column]) -> tuple[str, str]:
+    """Return the delimiter and the quote of a CSV text, those with which its header names most columns.
+
+    A header whose first name stands in single quotes says that they are the quotes; else double ones are.
+    """
+    header = text[: _HEADER_LENGTH + 1].partition("\n")[0]
+    quote = "'" if header.startswith("'") else '"'
+    known = {name for column in columns for name in column.names}
+
+    def named(delimiter: str) -> int:
+        return sum(name.strip().strip(quote) in known for name in header.split(delimiter))
+
+    return max(_DELIMITERS, key=named), quote
+
+
+def csv_reader(text: str, delimiter: str, quote: str) -> Any:
+    """Return Python's reader of a CSV text."""
+    source = io.StringIO(text, newline="")
+    return csv.reader(source, strict=True, delimiter=delimiter, quotechar=quote)
+
+
+def header_columns(header: list[str], columns: Sequence[Column]) -> list[Column]:
+    """Return the columns that a CSV header names, in its order. Raises InvalidInputError."""
     by_name = {name: column for column in columns for name in column.names}
     errors = []
     names = [name.strip() for name in header]
@@ -244,16 +270,17 @@ def _plain_chunks(lines: list[str], columns: list[Column]) -> Iterator[Rows]:
 
 def _quoted_chunks(reader: Any, columns: list[Column]) -> Iterator[Rows]:
     done = 0
-    while rows := _read_rows(reader, CHUNK, done):
+    while rows := read_rows(reader, CHUNK, done):
         _check_widths(rows, len(columns), done)
         for place, column in enumerate(columns):
             _check_column([row[place] for row in rows], column, done)
-        lines = [",".join([_quote(field) if field else "" for field in row]) for row in rows]
+        lines = [",".join([quoted(field) if field else "" for field in row]) for row in rows]
         yield Rows(len(rows), "\n".join(lines) + "\n")
         done += len(rows)
 
 
-def _read_rows(reader: Any, most: int, done: int) -> list[list[str]]:
+def read_rows(reader: Any, most: int, done: int) -> list[list[str]]:
+    """Return the next rows, `most` at most, after `done`. Raises MalformedRequestError."""
     rows: list[list[str]] = []
     try:
         for row in reader:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, LiteralString
@@ -14,7 +14,7 @@ from psycopg import sql
 
 from datapunk.database import Transaction
 from datapunk.errors import FieldError, InvalidInputError
-from datapunk.lake.columns import SQL_TYPES, Column
+from datapunk.lake.columns import SQL_TYPES, Column, ColumnType
 from datapunk.lake.datasets import Dataset
 from datapunk.lake.filters import Query
 from datapunk.lake.operators import aggregate_kind
@@ -56,14 +56,27 @@ def query_records(tx: Transaction, dataset: Dataset, query: Query, media_type: s
 
 def _render(documents: list[Any], query: Query, media_type: str, cursor: str | None) -> str:
     if media_type == CSV:
-        written = io.StringIO()
-        writer = csv.writer(written, lineterminator="\r\n")  # RFC 4180
-        writer.writerow([output.name for output in query.outputs])
-        writer.writerows(documents)
-        return written.getvalue()
+        return csv_lines([header_of(query), *documents])
     if media_type == NDJSON:
-        return "".join(f"{document}\n" for document in documents)
+        return json_lines(documents)
     return f'{{"items":[{",".join(documents)}],"next_cursor":{orjson.dumps(cursor).decode()}}}'
+
+
+def header_of(query: Query) -> list[str]:
+    """Return the names of a query's columns, in their order."""
+    return [output.name for output in query.outputs]
+
+
+def csv_lines(rows: Iterable[Sequence[str | None]]) -> str:
+    """Return rows of texts as CSV (RFC 4180); null is an empty field."""
+    written = io.StringIO()
+    csv.writer(written, lineterminator="\r\n").writerows(rows)
+    return written.getvalue()
+
+
+def json_lines(documents: Iterable[str]) -> str:
+    """Return JSON texts as NDJSON."""
+    return "".join(f"{document}\n" for document in documents)
 
 
 def compile_query(
@@ -76,6 +89,45 @@ def compile_query(
     asked for, to know whether there is a next page.
     """
     made = Statement(disclosure)
+    inner = _rows(made, dataset, query)
+    statement = sql.SQL(
+        "SELECT {document} AS document, json_build_array({keys}) AS position "
+        "FROM ({inner}) AS rows{after} ORDER BY {order} LIMIT {limit}"
+    ).format(
+        document=_document(query.outputs, as_texts=as_texts),
+        # As texts: a decimal that became a JSON number would come back as another one, and the next page
+        # would begin at the wrong row.
+        keys=sql.SQL(", ").join(
+            sql.SQL("{}::text").format(_key_name(place)) for place in range(len(query.order))
+        ),
+        inner=inner,
+        after=_after(made, dataset, query),
+        order=_ordering(query),
+        limit=sql.Literal(query.limit + 1),
+    )
+    return statement, made.parameters
+
+
+def compile_whole(
+    dataset: Dataset, query: Query, *, disclosure: Disclosure, as_texts: bool, most: int | None
+) -> tuple[sql.Composed, dict[str, Any]]:
+    """Return the statement and its parameters for all that a query finds, or its first `most` rows.
+
+    Its rows have a `document`, as those of `compile_query`; limit and cursor of the query are not looked at.
+    """
+    made = Statement(disclosure)
+    inner = _rows(made, dataset, query)
+    statement = sql.SQL("SELECT {} AS document FROM ({}) AS rows ORDER BY {}{}").format(
+        _document(query.outputs, as_texts=as_texts),
+        inner,
+        _ordering(query),
+        sql.SQL("") if most is None else sql.SQL(" LIMIT {}").format(sql.Literal(most)),
+    )
+    return statement, made.parameters
+
+
+def _rows(made: Statement, dataset: Dataset, query: Query) -> sql.Composed:
+    """Return the statement of the rows that the filters leave, with what they are sorted by."""
     selected = [
         sql.SQL("{} AS {}").format(
             made.shown(dataset, output, grouped=query.grouped), sql.Identifier(output.name)
@@ -87,30 +139,18 @@ def compile_query(
     selected += [
         sql.SQL("{} AS {}").format(key, _key_name(place)) for place, key in enumerate(keys)
     ]
-    inner = sql.SQL("SELECT {} FROM {}{}{}").format(
+    return sql.SQL("SELECT {} FROM {}{}{}").format(
         sql.SQL(", ").join(selected),
         dataset.table,
         made.where(dataset, query.filters),
         _group(made, query),
     )
-    statement = sql.SQL(
-        "SELECT {document} AS document, json_build_array({keys}) AS position "
-        "FROM ({inner}) AS rows{after} ORDER BY {order} LIMIT {limit}"
-    ).format(
-        document=_document(query.outputs, as_texts=as_texts),
-        # As texts: a decimal that became a JSON number would come back as another one, and the next page
-        # would begin at the wrong row.
-        keys=sql.SQL(", ").join(
-            sql.SQL("{}::text").format(_key_name(place)) for place in range(len(keys))
-        ),
-        inner=inner,
-        after=_after(made, dataset, query),
-        order=sql.SQL(", ").join(_direction(place, item) for place, item in enumerate(query.order))
-        if query.order
-        else sql.SQL("1"),
-        limit=sql.Literal(query.limit + 1),
-    )
-    return statement, made.parameters
+
+
+def _ordering(query: Query) -> sql.Composable:
+    if not query.order:
+        return sql.SQL("1")
+    return sql.SQL(", ").join(_direction(place, item) for place, item in enumerate(query.order))
 
 
 def _key_name(place: int) -> sql.Identifier:
@@ -211,6 +251,7 @@ def _key_type(dataset: Dataset, query: Query, order: Order) -> LiteralString:
         return SQL_TYPES[column.type]
     output = next(item for item in query.outputs if item.name == order.name)
     kind = output.field.kind if output.field else None
+    kind = ColumnType.JSON if kind is ColumnType.VECTOR else kind  # as outputs have them
     return SQL_TYPES[aggregate_kind(output.aggregate or "", kind)]
 
 

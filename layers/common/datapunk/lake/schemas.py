@@ -15,6 +15,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from datapunk.lake.columns import IDENTIFIER, Column, ColumnType, Sensitivity
+from datapunk.lake.searchable import Language, VectorRules
 
 _JSON_TYPES = Literal["string", "integer", "number", "boolean", "object", "array", "null"]
 _PLAIN = {
@@ -78,6 +79,8 @@ class JsonProperty(BaseModel):
     max_length: int | None = Field(default=None, alias="maxLength")
     pattern: str | None = None
     sensitivity: Sensitivity = Field(default=Sensitivity.INTERNAL, alias="x-sensitivity")
+    vector: VectorRules | None = Field(default=None, alias="x-vector")
+    full_text: Language | None = Field(default=None, alias="x-full-text")
     properties: dict[str, Any] | None = Field(default=None, description="Not checked.")
     required: list[str] | None = Field(default=None, description="Not checked.")
     additional: Any = Field(default=None, alias="additionalProperties", description="Not checked.")
@@ -95,6 +98,8 @@ class JsonProperty(BaseModel):
             raise ValueError(f"{name[:63]}: what is inside is for objects and arrays")
         if kind is ColumnType.TEXT:
             kind = _FORMATS.get(self.format or "", kind)
+        if self.vector is not None and named[0] == "array":
+            kind = ColumnType.VECTOR
         checks = {
             ours: value for ours in _CHECKS.values() if (value := getattr(self, ours)) is not None
         }
@@ -111,6 +116,8 @@ class JsonProperty(BaseModel):
                 "checks": checks or None,
                 "sensitivity": self.sensitivity,
                 "deprecated": "Deprecated in its schema." if self.deprecated else None,
+                "vector": self.vector,
+                "full_text": self.full_text,
             },
         )
 

@@ -82,9 +82,12 @@ class Statement:
 
     def _stored(self, item: Field, table: str | None) -> sql.Composable:
         found: sql.Composable = self.column(item.column.name, table)
+        if item.column.type is ColumnType.VECTOR:
+            # Of its own accord PostgreSQL writes a vector into JSON as a text.
+            found = sql.SQL("to_jsonb({}::real[])").format(found)
         if not item.path:
             return found
-        if item.column.type is not ColumnType.JSON:
+        if item.column.type not in (ColumnType.JSON, ColumnType.VECTOR):
             found = sql.SQL("to_jsonb({})").format(found)
         return sql.SQL("({})").format(sql.Composed([found, *map(self._step, item.path)]))
 

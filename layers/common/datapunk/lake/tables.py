@@ -25,6 +25,7 @@ from datapunk.lake.columns import (
 from datapunk.lake.definition import OnDelete, Reference
 from datapunk.lake.partitions import SCHEMA, first_partitions, months_around
 from datapunk.lake.privacy.cells import blind_column, searchable
+from datapunk.lake.searchable import OPERATORS
 
 if TYPE_CHECKING:
     from datapunk.lake.datasets import Dataset
@@ -85,6 +86,9 @@ def table_statements(dataset: Dataset, tenant: str) -> Iterator[sql.Composed]:
     yield sql.SQL(isolation).format(table=dataset.table, tenant=sql.Literal(tenant))
     for names in chosen_indexes(dataset):
         yield sql.SQL("CREATE INDEX ON {} ({})").format(dataset.table, _names(names))
+    yield from (index for item in dataset.columns if (index := vector_index(dataset, item)))
+    if (words := words_index(dataset)) is not None:
+        yield words
     if dataset.event_time:
         today = dt.datetime.now(dt.UTC).date()
         yield from first_partitions(SCHEMA, dataset.table_name, months_around(today))
@@ -123,9 +127,56 @@ def column_definition(column: Column) -> sql.Composed:
         default = sql.SQL(" DEFAULT {}").format(default_literal(column))
     return sql.SQL("{} {}{}{}").format(
         sql.Identifier(column.name),
-        sql.SQL(stored_type(column)),
+        _sql_type(column),
         sql.SQL("" if column.nullable else " NOT NULL"),
         default,
+    )
+
+
+def _sql_type(column: Column) -> sql.Composable:
+    kind = sql.SQL(stored_type(column))
+    if column.vector is None:
+        return kind
+    return sql.SQL("{}({})").format(kind, sql.Literal(column.vector.dimension))
+
+
+def vector_index(dataset: Dataset, column: Column) -> sql.Composed | None:
+    """Return the statement of the index by which near vectors are found; None for other columns.
+
+    HNSW (Malkov and Yashunin 2018) with pgvector's defaults: 16 links, 64 candidates while it is built.
+    """
+    if column.vector is None:
+        return None
+    return sql.SQL("CREATE INDEX ON {} USING hnsw ({} {})").format(
+        dataset.table,
+        sql.Identifier(column.name),
+        sql.SQL(OPERATORS[column.vector.distance][1]),
+    )
+
+
+def words_of(columns: Sequence[Column]) -> sql.Composed | None:
+    """Return the expression of all words that can be searched; None when no column has any."""
+    words = sql.SQL("to_tsvector({}::regconfig, coalesce({}, ''))")
+    parts = [
+        words.format(sql.Literal(column.full_text), sql.Identifier(column.name))
+        for column in columns
+        if column.full_text is not None
+    ]
+    return sql.SQL(" || ").join(parts) if parts else None
+
+
+def words_name(dataset: Dataset) -> sql.Identifier:
+    """Return the name of the index over the words, which is made anew when its columns change."""
+    return sql.Identifier(SCHEMA, f"{dataset.table_name}_words")
+
+
+def words_index(dataset: Dataset) -> sql.Composed | None:
+    """Return the statement of the index by which words are found; None when no column has any."""
+    words = words_of(dataset.columns)
+    if words is None:
+        return None
+    return sql.SQL("CREATE INDEX {} ON {} USING gin (({}))").format(
+        sql.Identifier(f"{dataset.table_name}_words"), dataset.table, words
     )
 
 

@@ -11,4 +11,13 @@ SUBSCRIPTIONS = (
         queue="nexus.mirror_service",
         patterns=("service.registered", "service.deregistered", "service.health.changed"),
     ),
+    Subscription(
+        queue="lake.measure_changed",
+        patterns=(
+            "lake.records.inserted",
+            "lake.records.upserted",
+            "lake.records.updated",
+            "lake.records.deleted",
+        ),
+    ),
 )

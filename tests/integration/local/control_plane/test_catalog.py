@@ -9,6 +9,7 @@ import pytest
 
 from infrastructure.gateways.routes import METHODS
 from infrastructure.local.catalog import Authorizer, Catalog, QueueMapping, StorageNotification
+from infrastructure.local.control_plane.aws import Clients
 from infrastructure.local.paths import PROJECT
 from tests.support import templates
 
@@ -119,7 +120,7 @@ def test_the_stage_has_its_limits_types_and_answers(
 def test_queues_and_schedules_are_there(catalog: Catalog) -> None:
     # Given the template's mappings and schedules
     # When
-    mirror, queue = sorted(catalog.queues, key=lambda mapping: mapping.queue)
+    *others, queue = sorted(catalog.queues, key=lambda mapping: mapping.queue)
     schedules = {schedule.function: schedule for schedule in catalog.schedules}
     # Then
     assert queue == QueueMapping(
@@ -131,15 +132,18 @@ def test_queues_and_schedules_are_there(catalog: Catalog) -> None:
         batch_size=100,
         window=1.0,
     )
-    assert (mirror.queue, mirror.function) == (
-        "nexus.mirror_service",
-        f"{STACK}-nexus-mirror_service",
-    )
+    assert {item.queue: item.function for item in others} == {
+        name: f"{STACK}-{name.replace('.', '-')}"
+        for name in ("nexus.mirror_service", "lake.measure_changed")
+    }
     assert {
         name.removeprefix(f"{STACK}-"): item.expression for name, item in schedules.items()
     } == {
+        "lake-escalate_quarantine": "rate(15 minutes)",
         "lake-extend_partitions": "rate(1 day)",
+        "lake-measure_quality": "rate(1 hour)",
         "lake-rotate_data_keys": "rate(1 day)",
+        "lake-sweep_uploads": "rate(5 minutes)",
         "lake-warm_cache": "rate(1 minute)",
         "nexus-expire_audit": "rate(1 day)",
         "nexus-repair_cache": "rate(1 minute)",
@@ -152,6 +156,28 @@ def test_queues_and_schedules_are_there(catalog: Catalog) -> None:
     }
     assert all(schedule.enabled for schedule in schedules.values())
     assert {schedule.source for schedule in schedules.values()} == {"aws.events"}
+
+
+def test_what_is_uploaded_reaches_its_function(catalog: Catalog, deployed: Plane) -> None:
+    # Given
+    bucket = catalog.functions[f"{STACK}-lake-load_upload"].environment["STORAGE_BUCKET"]
+    # When / Then the rule is the data plane's to follow
+    assert catalog.storage == (
+        StorageNotification(
+            bucket=bucket,
+            function=f"{STACK}-lake-load_upload",
+            events=("s3:ObjectCreated:*",),
+            prefix="uploads/",
+            rule=True,
+        ),
+    )
+    events = Clients(deployed.endpoint)("events")
+    states = {
+        rule["Name"]: rule["State"]
+        for rule in events.list_rules()["Rules"]
+        if rule.get("EventPattern")
+    }
+    assert set(states.values()) == {"DISABLED"}
 
 
 def test_every_kind_of_trigger_is_read(plane: Plane) -> None:

@@ -93,6 +93,19 @@ def test_idle_environments_are_reaped(new_plane: NewPlane) -> None:
     assert plane.counts("probe.slow")["environments"] == 0
 
 
+def test_environments_grow_under_load_and_shrink_after_it(new_plane: NewPlane) -> None:
+    # Given
+    plane = new_plane(limits={"idle_seconds": 0.1, "reap_seconds": 0.1}).start()
+    # When three callers come at once
+    pairs = [in_background(lambda: plane.get("/v1/slow?seconds=4")) for _ in range(3)]
+    # Then each has an environment of its own, and none is left when they have gone
+    eventually(lambda: plane.counts("probe.slow")["busy"] == 3)
+    for thread, _ in pairs:
+        thread.join()
+    assert len({answers[0].body for _, answers in pairs}) == 3
+    eventually(lambda: plane.counts("probe.slow")["environments"] == 0)
+
+
 def test_environment_killed_while_idle_is_replaced(new_plane: NewPlane) -> None:
     # Given
     plane = new_plane().start()

@@ -37,6 +37,41 @@ def client(endpoint: str) -> Any:
     ).client("s3", endpoint_url=endpoint, config=Config(s3={"addressing_style": "path"}))
 
 
+def test_an_object_reaches_the_function_of_a_rule(
+    aws: str, new_plane: Callable[..., Plane], tmp_path: Path
+) -> None:
+    # Given a rule of EventBridge for what comes into a bucket
+    collected = tmp_path / "collected"
+    collected.mkdir()
+    plane = new_plane(aws_endpoint=aws)
+    function = plane.function("source.collect", environment={"COLLECT": str(collected)})
+    rule = StorageNotification(
+        bucket="files",
+        function=function.name,
+        events=("s3:ObjectCreated:*",),
+        prefix="uploads/",
+        rule=True,
+    )
+    plane.start(plane.catalog(functions=[function], storage=(rule,)))
+    store = client(aws)
+    store.create_bucket(Bucket="files")
+    eventually(lambda: plane.status()["event_sources"]["storage"]["state"] == "watching", 30)
+    # When
+    store.put_object(Bucket="files", Key="uploads/a b", Body=b"12")
+    events = collected / "events.jsonl"
+    eventually(lambda: events.exists() and events.read_text().endswith("\n"))
+    # Then it has EventBridge's shape
+    (event,) = map(json.loads, events.read_text().splitlines())
+    assert (event["source"], event["detail-type"]) == ("aws.s3", "Object Created")
+    assert event["detail"]["bucket"] == {"name": "files"}
+    assert (event["detail"]["object"]["key"], event["detail"]["object"]["size"]) == (
+        "uploads/a b",
+        2,
+    )
+    assert event["detail"]["reason"] == "PutObject"
+    store.close()
+
+
 def test_objects_reach_the_function(
     aws: str, new_plane: Callable[..., Plane], tmp_path: Path
 ) -> None:

@@ -18,6 +18,7 @@ from infrastructure.local.control_plane.translation import (
 )
 
 HEAD = "Transform: AWS::Serverless-2016-10-31\nResources:\n"
+STORED = "{ source: [aws.s3], detail-type: [Object Created] }"
 FUNCTION = """
   PingFunction:
     Type: AWS::Serverless::Function
@@ -64,6 +65,11 @@ def test_local_code_becomes_an_object_of_the_bucket(tmp_path: Path) -> None:
         (
             "Tick: { Type: ScheduleV2, Properties: { ScheduleExpression: rate(1 minute) } }",
             "AWS::Scheduler::Schedule",
+            "ENABLED",
+        ),
+        (
+            f"Put: {{ Type: EventBridgeRule, Properties: {{ Pattern: {STORED} }} }}",
+            "AWS::Events::Rule",
             "ENABLED",
         ),
     ],

@@ -120,9 +120,9 @@ class DataKeys:
             fresh = [row for row in self._of_kind("tenant") if row["fresh"]]
         return int(fresh[-1]["id"])
 
-    def erase(self, subject: str) -> int:
-        """Destroy all keys of a person and return how many there were."""
-        return len(self._all("erase", {"subject": self.digest(subject)}))
+    def erase(self, subject: str) -> list[int]:
+        """Destroy all keys of a person and return their ids."""
+        return [row["id"] for row in self._all("erase", {"subject": self.digest(subject)})]
 
     def rewrap_persons(self, most: int) -> int:
         """Wrap keys of persons by the tenant's newest key, `most` of them, and return how many."""

@@ -20,6 +20,7 @@ from datapunk.lake.columns import Column, Sensitivity
 from datapunk.lake.datasets import Dataset, find_dataset
 from datapunk.lake.privacy.cells import blind_column, canonical, searchable
 from datapunk.lake.privacy.data_keys import DataKeys
+from datapunk.lake.quarantine import forget_rows
 from datapunk.lake.telling import RECORDS_UPDATED, tell
 from datapunk.lake.values import read_value
 
@@ -57,6 +58,8 @@ class Erasure(BaseModel):
 
     person: str
     keys_destroyed: int
+    quarantined: int
+    """Rows about them that waited in quarantine, which are gone."""
     datasets: list[ErasedDataset]
 
 
@@ -71,7 +74,8 @@ def erase_person(tx: Transaction, person: Person) -> Erasure:
     # As each dataset writes it: a number has one text only, and so has a UUID.
     spelled = (_spelled(column, person.subject) for _, column in subjects)
     spellings = {person.subject, *(spelling for spelling in spelled if spelling is not None)}
-    destroyed = sum(map(keys.erase, sorted(spellings)))
+    destroyed = [key for spelling in sorted(spellings) for key in keys.erase(spelling)]
+    quarantined = forget_rows(tx, destroyed)
     found = [
         _erase_rows(tx, dataset, column, spelling)
         for dataset, column in subjects
@@ -79,7 +83,8 @@ def erase_person(tx: Transaction, person: Person) -> Erasure:
     ]
     erasure = Erasure(
         person=keys.digest(person.subject).hex()[:_SHOWN],
-        keys_destroyed=destroyed,
+        keys_destroyed=len(destroyed),
+        quarantined=quarantined,
         datasets=[item for item in found if item.rows or item.left],
     )
     audit.record(
@@ -87,7 +92,8 @@ def erase_person(tx: Transaction, person: Person) -> Erasure:
         ACTION,
         f"person/{erasure.person}",
         detail={
-            "keys": destroyed,
+            "keys": len(destroyed),
+            "quarantined": quarantined,
             "datasets": len(erasure.datasets),
             "rows": sum(item.rows for item in erasure.datasets),
         },

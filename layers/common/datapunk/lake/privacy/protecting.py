@@ -44,8 +44,8 @@ def protected_parts(tx: Transaction, dataset: Dataset, parsed: Parsed) -> Iterat
     sealing = Sealing(tx, dataset)
     columns = sealing.columns(parsed.columns)
     for chunk in parsed.chunks:
-        text = _sealed_text(sealing, parsed.columns, chunk.text)
-        yield Parsed(columns, iter([Rows(chunk.count, text)]))
+        lines = sealed_lines(sealing, parsed.columns, chunk.text)
+        yield Parsed(columns, iter([Rows(chunk.count, "\n".join(lines) + "\n")]))
 
 
 def protect_rows(
@@ -148,10 +148,10 @@ def _bytea(content: bytes) -> str:
 # -- COPY's text -----------------------------------------------------------------------------------
 
 
-def _sealed_text(sealing: Sealing, columns: Sequence[Column], text: str) -> str:
-    """Return lines of COPY's CSV with cells in place of values.
+def sealed_lines(sealing: Sealing, columns: Sequence[Column], text: str) -> list[str]:
+    """Return lines of COPY's CSV, which end in no line feed, with cells in place of values.
 
-    Such lines end in a line feed, quotes stand around whole fields, and a field of nothing is null.
+    Of `text` each line ends in a line feed, quotes stand around whole fields, and a field of nothing is null.
     """
     fields = _FIELD.findall(text)
     width = len(columns)
@@ -166,7 +166,7 @@ def _sealed_text(sealing: Sealing, columns: Sequence[Column], text: str) -> str:
             ]
     sealed = sealing.seal(given, count)
     lines = {**raw, **{name: [cell or "" for cell in cells] for name, cells in sealed.items()}}
-    return "\n".join(map(",".join, zip(*lines.values(), strict=True))) + "\n"
+    return list(map(",".join, zip(*lines.values(), strict=True)))
 
 
 def _value(field: str) -> str | None:

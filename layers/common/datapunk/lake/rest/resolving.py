@@ -34,6 +34,7 @@ from datapunk.lake.rest.errors import (
 )
 from datapunk.lake.rest.relations import Relations
 from datapunk.lake.rest.requests import Place, RestRequest, Window, count_of
+from datapunk.lake.searchable import LANGUAGES
 from datapunk.lake.values import read_value, split_list
 
 MOST_VALUES = 1_000
@@ -287,7 +288,7 @@ def comparison(dataset: Dataset, item: grammar.Test) -> Comparison:
     if item.modifier is not None:
         if item.modifier in ("any", "all") and operator in operators.QUANTIFIED:
             quantifier = item.modifier
-        elif operator in operators.SEARCHES and item.modifier in operators.LANGUAGES:
+        elif operator in operators.SEARCHES and item.modifier in LANGUAGES:
             language = item.modifier
         else:
             text = f"{operator}({item.modifier})"

@@ -306,6 +306,8 @@ def _conflict(
 
 
 def _bindable(kind: ColumnType, value: Any) -> Any:
+    if kind is ColumnType.VECTOR and value is not None:
+        return to_json(value).decode()
     return Jsonb(value) if kind is ColumnType.JSON and value is not None else value
 
 

@@ -1,0 +1,1 @@
+"""What to keep warm tomorrow: a forecast of concurrency, and the scheduled actions that follow from it."""

@@ -1,0 +1,239 @@
+"""Loading an uploaded file: chunk by chunk, each in one transaction with the place where the next one begins.
+
+So whatever kills the worker, at whatever moment: what is stored and where to go on agree. Before the first
+chunk the whole file is read once for its digest, by which a second upload of it is known.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import time
+from dataclasses import dataclass, replace
+from typing import IO, cast
+from uuid import UUID
+
+from datapunk.context import (
+    WorkContext,
+    continue_correlation,
+    continue_trace,
+    current,
+    remaining_seconds,
+    working,
+)
+from datapunk.database import Transaction, transaction
+from datapunk.errors import (
+    ConflictError,
+    DatapunkError,
+    FieldError,
+    InvalidInputError,
+    NotFoundError,
+    PausedError,
+)
+from datapunk.lake import uploads
+from datapunk.lake.columns import Column
+from datapunk.lake.datasets import Dataset, find_dataset
+from datapunk.lake.ingest import allowed_rows, copy_rows, receipt_of
+from datapunk.lake.parsing import CSV, Parsed, Rows, header_columns
+from datapunk.lake.sifting import Batch, Sifted
+from datapunk.lake.splitting import (
+    CHUNK_ROWS,
+    Chunk,
+    Layout,
+    Lines,
+    batch_of,
+    layout_of,
+    records_of,
+    take,
+)
+from datapunk.lake.staging import OnConflict, Outcome, Stage
+from datapunk.lake.uploads import Held, NotHeldError, Progress
+from datapunk.outbox import relay_now
+from datapunk.storage.reading import PART_BYTES, Found, ObjectFile, look_up, remove
+from datapunk.telemetry import logger
+
+MOST_REFUSED = 100_000
+"""Rows of one file that are kept aside; of one with more, the file is what is wrong."""
+ENOUGH_SECONDS = 25.0
+"""With less time left no chunk is begun; the next worker has all of its own."""
+_TELL_SECONDS = 15.0
+
+
+@dataclass(slots=True)
+class _Place:
+    """How far a worker is in a file: what has been stored of it."""
+
+    layout: Layout | None
+    position: int
+    rows_read: int
+    refused: int
+
+
+def load(job: UUID) -> str:
+    """Load a job's file as far as the time allows, and return what became of it.
+
+    Raises errors that are `retryable`, after letting the next worker go on.
+    """
+    held = uploads.claim(job)
+    if held is None:
+        return "not_mine"
+    with working(_in_name_of(held)) as work:
+        try:
+            uploads.require_attempts(held)
+            return _load(held)
+        except NotHeldError:
+            return "not_mine"
+        except PausedError:
+            uploads.release(held, waiting=True)
+            return "paused"
+        except DatapunkError as error:
+            if error.retryable:
+                uploads.release(held)
+                raise
+            logger().warning("upload failed", extra={"job": str(job), "code": error.code})
+            uploads.fail(held, error, work.trace.trace_id)
+            return "failed"
+        except Exception:
+            uploads.release(held)
+            raise
+
+
+def _in_name_of(job: Held) -> WorkContext:
+    own = current()
+    work = own or WorkContext(
+        operation=uploads.WORKER,
+        correlation_id=continue_correlation(None),
+        trace=continue_trace(None, None),
+        deadline=time.monotonic() + 3600,
+    )
+    return replace(work, caller=job.caller)
+
+
+def _load(job: Held) -> str:
+    allowed_rows(job.dataset)
+    found = look_up(job.key, job.object_version)
+    if found is None:
+        if job.object_version is not None or job.expired:
+            raise NotFoundError("No file was uploaded while the link was good, or it is gone.")
+        uploads.release(job, waiting=True)
+        return "waiting"
+    uploads.renew(job, found)
+    if job.digest is None:
+        digest = _digest(job, found)
+        if job.announced not in (None, digest):
+            raise InvalidInputError(
+                "The file that was uploaded is another than was announced: its SHA-256 differs.",
+                errors=[FieldError("sha256", "is not that of the file", "digest")],
+            )
+        if uploads.settle(job, digest) is not None:
+            remove(found)
+            return "same"
+    outcome = _chunks(job, found)
+    if outcome == "done":
+        remove(found)
+    return outcome
+
+
+def _digest(job: Held, found: Found) -> str:
+    """Return the SHA-256 of a file, in hexadecimal digits."""
+    digest, told = hashlib.sha256(), time.monotonic()
+    file, buffer = ObjectFile(found), bytearray(PART_BYTES)
+    while size := file.readinto(buffer):
+        digest.update(memoryview(buffer)[:size])
+        if time.monotonic() - told > _TELL_SECONDS:
+            uploads.renew(job, found)
+            told = time.monotonic()
+    return digest.hexdigest()
+
+
+def _chunks(job: Held, found: Found) -> str:
+    """Store chunk after chunk from where the last one ended."""
+    raw = ObjectFile(found)
+    stream = _opened(raw, compressed=job.compressed)
+    place = _Place(job.layout, job.position, job.rows_read, job.quarantined)
+    if job.media_type == CSV and place.layout is None:
+        with transaction() as tx:
+            columns = _dataset(tx, job, hold=False).columns
+        place.layout, place.position = layout_of(stream, columns)
+    lines = Lines(stream, place.position)
+    records = records_of(lines, job.media_type, place.layout)
+    ended = False
+    while not ended:
+        if remaining_seconds() < ENOUGH_SECONDS:
+            uploads.release(job)
+            uploads.start(job.id)
+            return "continued"
+        allowed_rows(job.dataset)
+        chunk = take(records, lines)
+        read = raw.tell() if job.compressed else chunk.position
+        _store(job, place, chunk, found.size if chunk.ended else read)
+        ended = chunk.ended
+        relay_now()
+    return "done"
+
+
+def _store(job: Held, place: _Place, chunk: Chunk, bytes_done: int) -> None:
+    """Store the rows of a chunk, and with them where the next one begins. Raises NotHeldError."""
+    with transaction() as tx:
+        uploads.hold(tx, job)
+        dataset = _dataset(tx, job, hold=True)
+        outcome = _sifted(tx, dataset, job, place, chunk) if chunk.records else Outcome()
+        place.rows_read += len(chunk.records)
+        place.refused += len(outcome.refused)
+        if place.refused > MOST_REFUSED:
+            raise InvalidInputError(
+                f"More than {MOST_REFUSED:,} rows do not fit the dataset: the file is not gone on with.",
+                errors=[FieldError("file", "has too many rows that do not fit", "too_many")],
+            )
+        receipt = receipt_of(tx, dataset, outcome, job.on_conflict, job.media_type, job.id)
+        uploads.advance(tx, job, place.layout, chunk, Progress(receipt, bytes_done))
+
+
+def _sifted(tx: Transaction, dataset: Dataset, job: Held, place: _Place, chunk: Chunk) -> Outcome:
+    names = place.layout.names if place.layout else []
+    columns = header_columns(names, dataset.columns) if place.layout else list(dataset.columns)
+    batch = batch_of(chunk.records, job.media_type, names, columns)
+    outcome = _copied(tx, dataset, job, columns, batch)
+    if outcome is None:
+        stage = Stage(tx, dataset, columns, job.on_conflict)
+        outcome = stage.sift(Sifted(columns, iter([batch])), CHUNK_ROWS)
+    outcome.refused = [
+        replace(row, position=row.position + place.rows_read) for row in outcome.refused
+    ]
+    return outcome
+
+
+def _copied(
+    tx: Transaction, dataset: Dataset, job: Held, columns: list[Column], batch: Batch
+) -> Outcome | None:
+    """Copy the rows that fit their columns straight into the table; None where it refuses any of them.
+
+    So it is with most chunks, and several times as fast as looking for those that it refuses. A data key
+    that is made on the way must stay, which it would not: rows that are encrypted go the long way.
+    """
+    merged = job.on_conflict is not OnConflict.ERROR
+    if merged or any(column.encrypted for column in columns):
+        return None
+    rows = Rows(len(batch.lines), "".join(f"{line}\n" for line in batch.lines))
+    try:
+        with tx.savepoint():
+            inserted = copy_rows(tx, dataset, Parsed(columns, iter([rows])), CHUNK_ROWS)
+    except (InvalidInputError, ConflictError):
+        return None
+    return Outcome(inserted=inserted, refused=sorted(batch.refused, key=lambda row: row.position))
+
+
+def _dataset(tx: Transaction, job: Held, *, hold: bool) -> Dataset:
+    """Return the dataset the file is for, not another that has got its name since."""
+    dataset = find_dataset(tx, job.dataset, hold=hold)
+    if dataset.id != job.dataset_id:
+        raise NotFoundError(
+            f"{job.dataset} is another dataset than the one the file was meant for."
+        )
+    return dataset
+
+
+def _opened(raw: ObjectFile, *, compressed: bool) -> IO[bytes]:
+    stream = cast("IO[bytes]", io.BufferedReader(raw, PART_BYTES))
+    return cast("IO[bytes]", gzip.GzipFile(fileobj=stream)) if compressed else stream

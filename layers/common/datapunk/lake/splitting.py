@@ -1,0 +1,205 @@
+"""Files of any size read record by record, each with the byte at which it ends: there one may go on later.
+
+What a record of CSV is, Python's reader says: it takes as many lines as the record has, and the lines tell
+how many bytes they were. One record is held at a time.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from gzip import BadGzipFile
+from typing import IO
+
+from datapunk.errors import FieldError, InvalidInputError, MalformedRequestError
+from datapunk.lake.columns import Column
+from datapunk.lake.parsing import CSV, dialect_of
+from datapunk.lake.sifting import Batch, Refused, batch_of_texts, sift_records
+
+MOST_RECORD_BYTES = 4 * 1024 * 1024
+"""Of one record: a file without line feeds is none of records."""
+CHUNK_ROWS = 10_000
+CHUNK_BYTES = 8 * 1024 * 1024
+_MARK = "\ufeff"
+_BLANK = "\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How a CSV file is written: its delimiter, its quote, and the names in its header."""
+
+    delimiter: str
+    quote: str
+    names: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record as it stands in the file; of CSV its fields; what is wrong where it can not be read."""
+
+    text: str
+    fields: list[str] | None = None
+    wrong: FieldError | None = None
+
+
+@dataclass(slots=True)
+class Chunk:
+    """Some records that follow each other, the byte behind them, and whether the file ends there."""
+
+    records: list[Record] = field(default_factory=list)
+    position: int = 0
+    ended: bool = False
+
+
+class Lines:
+    """The lines of a stream from a byte on, as texts; `position` is the byte behind the last one.
+
+    Iterating raises InvalidInputError where a record is too long, and MalformedRequestError where the stream
+    is no gzip that can be unpacked.
+    """
+
+    def __init__(self, stream: IO[bytes], position: int = 0) -> None:
+        self._stream = stream
+        self._taken: list[str] = []
+        self._size = 0
+        self._spoiled = False
+        self.position = position
+        with _unpacking():
+            stream.seek(position)
+
+    def __iter__(self) -> Iterator[str]:
+        """Return itself: it is read once."""
+        return self
+
+    def __next__(self) -> str:
+        """Return the next line with its end."""
+        with _unpacking():
+            line = self._stream.readline(MOST_RECORD_BYTES + 1)
+        if not line:
+            raise StopIteration
+        self._size += len(line)
+        if self._size > MOST_RECORD_BYTES:
+            raise InvalidInputError(
+                f"Behind byte {self.position:,} no record ends within {MOST_RECORD_BYTES:,} bytes.",
+                errors=[FieldError("file", "has a record that is too long", "too_long")],
+            )
+        try:
+            text = line.decode()
+        except UnicodeDecodeError:
+            self._spoiled = True
+            text = line.decode(errors="backslashreplace")
+        if self.position == 0:
+            text = text.removeprefix(_MARK)
+        self.position += len(line)
+        self._taken.append(text)
+        return text
+
+    def record(self, fields: list[str] | None, wrong: FieldError | None) -> Record:
+        """Return what was read since the last record as one."""
+        if self._spoiled:
+            wrong = FieldError("(row)", "is not UTF-8", "encoding")
+        text = "".join(self._taken).rstrip(_BLANK)
+        self._taken, self._size, self._spoiled = [], 0, False
+        return Record(text, fields, wrong)
+
+
+def layout_of(stream: IO[bytes], columns: list[Column]) -> tuple[Layout, int]:
+    """Return how a CSV file is written, and the byte behind its header.
+
+    Raises MalformedRequestError where it has no header that can be read.
+    """
+    delimiter, quote = dialect_of(next(Lines(stream), ""), columns)
+    lines = Lines(stream)
+    for record in _csv_records(lines, delimiter, quote):
+        if record.wrong is not None or record.fields is None:
+            break
+        return Layout(delimiter, quote, [name.strip() for name in record.fields]), lines.position
+    raise MalformedRequestError("The file has no header of CSV in UTF-8.")
+
+
+def records_of(lines: Lines, media_type: str, layout: Layout | None) -> Iterator[Record]:
+    """Yield the records of a file of CSV or NDJSON; blank lines between them are none."""
+    if media_type == CSV and layout is not None:
+        return _csv_records(lines, layout.delimiter, layout.quote)
+    return _json_records(lines)
+
+
+def take(records: Iterator[Record], lines: Lines) -> Chunk:
+    """Return the next records, as many as are stored at once."""
+    chunk, size, before = Chunk(), 0, lines.position
+    for record in records:
+        chunk.records.append(record)
+        size += lines.position - before
+        before = lines.position
+        if len(chunk.records) == CHUNK_ROWS or size >= CHUNK_BYTES:
+            break
+    else:
+        chunk.ended = True
+    chunk.position = lines.position
+    return chunk
+
+
+def batch_of(
+    records: list[Record], media_type: str, names: list[str], columns: list[Column]
+) -> Batch:
+    """Validate records for columns (of CSV in the order of the header's `names`), numbered from 1."""
+    batch = Batch()
+    sound = [place for place, record in enumerate(records, 1) if record.wrong is None]
+    parts: Iterator[Batch]
+    if media_type == CSV:
+        rows = [records[place - 1].fields or [] for place in sound]
+        parts = iter([batch_of_texts(rows, 0, names, columns)])
+    else:
+        parts = sift_records([records[place - 1].text for place in sound], columns)
+    for part in parts:
+        batch.positions += [sound[place - 1] for place in part.positions]
+        batch.contents += part.contents
+        batch.lines += part.lines
+        batch.refused += [
+            Refused(sound[row.position - 1], row.content, row.errors) for row in part.refused
+        ]
+    batch.refused += [
+        Refused(place, json.dumps(record.text), (record.wrong,))
+        for place, record in enumerate(records, 1)
+        if record.wrong is not None
+    ]
+    return batch
+
+
+def _csv_records(lines: Lines, delimiter: str, quote: str) -> Iterator[Record]:
+    reader = csv.reader(lines, strict=True, delimiter=delimiter, quotechar=quote)
+    while True:
+        fields, wrong = None, None
+        try:
+            fields = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            wrong = FieldError("(row)", f"is not well-formed CSV: {error}", "csv")
+        record = lines.record(fields, wrong)
+        if record.text or wrong is not None:
+            yield record
+
+
+def _json_records(lines: Lines) -> Iterator[Record]:
+    for line in lines:
+        record = lines.record(None, None)
+        if line.strip():
+            yield record
+
+
+class _unpacking:  # noqa: N801 -- used like a function, for each line
+    """Say of a stream that is no gzip what the caller can understand."""
+
+    def __enter__(self) -> None:
+        """Do nothing."""
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """Translate what unpacking raises."""
+        if isinstance(error, (BadGzipFile, EOFError, zlib.error)):
+            raise MalformedRequestError(
+                "The file is not gzip, or not whole; leave `encoding` out for one that is not compressed."
+            ) from error
