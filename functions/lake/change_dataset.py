@@ -29,6 +29,6 @@ def change_dataset(
     return Response(
         status_code=200,
         content_type="application/json",
-        body=changed,
-        headers={"ETag": changed.etag},
+        body=changed.dataset,
+        headers={"ETag": changed.dataset.etag, **changed.headers},
     )
