@@ -132,7 +132,7 @@ class Rest:
         function: str,
         arguments: Any = None,
         headers: dict[str, str] | None = None,
-        caller: dict[str, str] | None = None,
+        caller: dict[str, Any] | None = None,
         **query: Any,
     ) -> Answer:
         """Call a function by POST."""
@@ -153,7 +153,7 @@ class Rest:
         method: str,
         function: str,
         headers: dict[str, str] | None,
-        caller: dict[str, str] | None,
+        caller: dict[str, Any] | None,
         query: dict[str, Any],
         body: Any,
     ) -> Answer:

@@ -163,7 +163,7 @@ def _ids(*numbers: int) -> list[dict[str, int]]:
     ],
 )
 def test_rows_are_found_by_arguments_and_asked_further(
-    rest: Rest, function: str, arguments: dict[str, Any], query: dict[str, str], items: list[Any]
+    rest: Rest, function: str, arguments: dict[str, Any], query: dict[str, Any], items: list[Any]
 ) -> None:
     # Given / When
     answer = rest.rpc(function, arguments, **query)
@@ -272,7 +272,7 @@ def test_counts_ranges_one_object_and_csv(rest: Rest) -> None:
     ],
 )
 def test_what_is_refused(
-    rest: Rest, function: str, arguments: Any, query: dict[str, str], status: int, code: str
+    rest: Rest, function: str, arguments: Any, query: dict[str, Any], status: int, code: str
 ) -> None:
     # Given / When
     answer = rest.rpc(function, arguments, **query)

@@ -14,6 +14,7 @@ from psycopg import sql
 
 from datapunk.database import Transaction
 from datapunk.errors import NotFoundError
+from datapunk.lake.casts import CASTS
 from datapunk.lake.columns import IDENTIFIER, RANGES, Column, ColumnType
 from datapunk.lake.datasets import Dataset, find_dataset
 from datapunk.lake.functions.arguments import unknown_function
@@ -158,35 +159,35 @@ def _outer(
             "Embed in the function's own select.",
         )
     outputs = {output.name: output for output in inner.outputs}
-    kinds = {
-        name: _kind(disclosure, inner, outputs[name]) if name in outputs else None
-        for name in inner.names
-    }
-    columns = [
-        Column.model_construct(name=name, type=kind or ColumnType.JSON)
-        for name, kind in kinds.items()
-    ]
+    columns: list[Column] = []
+    shown: set[str] = set()
+    for name in inner.names:
+        output = outputs.get(name)
+        kind = _kind(output) if output else None
+        if output is None or kind not in _PLAIN or _is_protected(disclosure, inner, output):
+            shown.add(name)
+        kind = kind if kind in _PLAIN else ColumnType.JSON
+        columns.append(Column.model_construct(name=name, type=kind))
     result = Dataset.model_construct(
         name=function.name, columns=columns, key=[], references=[], table_name=""
     )
     outer = resolve(tx, result, request, most)
-    shown = {name for name, kind in kinds.items() if kind is None}
-    if shown:
-        _require_unasked(outer, shown)
+    _require_unasked(outer, shown)
     return outer
 
 
-def _kind(disclosure: Disclosure, inner: Select, output: Output) -> ColumnType | None:
-    """Return what a value of the result is; None for one that can only be shown."""
-    field = output.field
-    if field is not None and not inner.grouped and not disclosure.untouched(field.column):
-        return None
-    kind = field.kind if field else None
+def _kind(output: Output) -> ColumnType | None:
+    """Return what a value of the result is."""
     if output.cast is not None:
-        kind = Field(Column.model_construct(name="", type=ColumnType.TEXT), (), output.cast).kind
-    elif output.aggregate is not None:
-        kind = aggregate_kind(output.aggregate, kind)
-    return kind if kind in _PLAIN else None
+        return CASTS[output.cast][1]
+    kind = output.field.kind if output.field else None
+    return aggregate_kind(output.aggregate, kind) if output.aggregate else kind
+
+
+def _is_protected(disclosure: Disclosure, inner: Select, output: Output) -> bool:
+    """Tell whether a value of the result is not as it is stored."""
+    column = output.field.column if output.field else None
+    return column is not None and not inner.grouped and not disclosure.untouched(column)
 
 
 def _require_unasked(outer: Select, shown: set[str]) -> None:
