@@ -257,8 +257,8 @@ def test_each_caller_is_shown_his_own(rest: Rest, invoke: Invoker) -> None:
     assert made.status == 201, made.body
     rows = [row(1, ANN, town="Kiel"), row(2, BOB, town="Rome")]
     assert rest.post("patients", rows, "return=minimal").status == 201
-    admin = {"tenant": "public", "roles": "admin", "scopes": "read write admin"}
-    viewer = {"tenant": "public", "roles": "viewer", "scopes": "read"}
+    admin: dict[str, Any] = {"tenant": "public", "roles": "admin", "scopes": "read write admin"}
+    viewer: dict[str, Any] = {"tenant": "public", "roles": "viewer", "scopes": "read"}
     for name, parameters, query in (
         ("of_email", [_parameter("email")], {"email": "eq.{email}", "select": "id,email,town"}),
         ("of_town", [_parameter("town")], {"town": "eq.{town}", "select": "id"}),
@@ -267,7 +267,7 @@ def test_each_caller_is_shown_his_own(rest: Rest, invoke: Invoker) -> None:
         answer = rest.put_function(name, body, **admin)
         assert answer.status == 200, answer.body
     # When
-    asked = {"email": EMAIL[ANN]}
+    asked: dict[str, Any] = {"email": EMAIL[ANN]}
     shown = [rest.rpc("of_email", asked, caller=who).json for who in (admin, viewer)]
     refused = rest.rpc("of_town", {"town": "Kiel"}, caller=viewer)
     # Then
@@ -281,16 +281,16 @@ def test_each_caller_is_shown_his_own(rest: Rest, invoke: Invoker) -> None:
         {"order": "email"},
         {"select": "email.count()"},
     ]
-    for query in further:
-        answer = rest.rpc("of_email", asked, caller=admin, **query)
+    for more in further:
+        answer = rest.rpc("of_email", asked, caller=admin, **more)
         # Then
         assert (answer.status, answer.json["code"]) == (400, "PGRST127"), answer.body
 
 
 def test_a_scope_is_needed(filled: Rest) -> None:
     # Given
-    reader = {"tenant": "public", "roles": "viewer", "scopes": "read"}
-    nobody = {"tenant": "public", "roles": "viewer", "scopes": "write"}
+    reader: dict[str, Any] = {"tenant": "public", "roles": "viewer", "scopes": "read"}
+    nobody: dict[str, Any] = {"tenant": "public", "roles": "viewer", "scopes": "write"}
     # When / Then
     assert filled.rpc("f", caller=reader).status == 200
     assert filled.rpc("f", caller=nobody).status == 403
