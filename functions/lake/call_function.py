@@ -23,6 +23,7 @@ Query = dict[str, Any]
 app, handler = http_function(
     "lake.call_function", accepts=(JSON,), produces=MEDIA_TYPES, parameters=READ_PARAMETERS
 )
+app.needs_body = False
 app.write_errors_as(SHAPE)
 
 

@@ -7,8 +7,8 @@ from datapunk.database import transaction
 from datapunk.errors import NotFoundError
 from datapunk.http import http_function
 from datapunk.lake.columns import IDENTIFIER
-from datapunk.lake.functions.catalogue import put_function as put
 from datapunk.lake.functions.definition import Function, FunctionDefinition
+from datapunk.lake.functions.registering import put_function as put
 
 app, handler = http_function("lake.put_function", raises=(NotFoundError,))
 
