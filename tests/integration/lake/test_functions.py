@@ -262,8 +262,11 @@ def test_each_caller_is_shown_his_own(rest: Rest, invoke: Invoker) -> None:
     for name, parameters, query in (
         ("of_email", [_parameter("email")], {"email": "eq.{email}", "select": "id,email,town"}),
         ("of_town", [_parameter("town")], {"town": "eq.{town}", "select": "id"}),
+        ("email_of", [_parameter("id", "integer")], {"id": "eq.{id}", "select": "email"}),
     ):
         body = {"dataset": "patients", "parameters": parameters, "query": query}
+        if name == "email_of":
+            body["returns"] = "scalar"
         answer = rest.put_function(name, body, **admin)
         assert answer.status == 200, answer.body
     # When
@@ -273,6 +276,9 @@ def test_each_caller_is_shown_his_own(rest: Rest, invoke: Invoker) -> None:
     # Then
     expected = {"id": 1, "email": EMAIL[ANN], "town": "Kiel"}
     assert shown == [[expected], [{**expected, "town": None}]]
+    assert rest.rpc("email_of", {"id": 2}, caller=viewer).json == EMAIL[BOB]
+    table = rest.rpc("of_email", asked, {"Accept": "text/csv"}, caller=viewer)
+    assert table.body.splitlines()[1] == f"1,{EMAIL[ANN]},"
     assert rest.rpc("of_town", {"town": "Kiel"}, caller=admin).json == [{"id": 1}]
     assert (refused.status, "masked for you" in refused.body) == (400, True)
     # When the request asks more of a protected value of the result than to be shown

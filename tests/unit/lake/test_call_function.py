@@ -285,7 +285,7 @@ def test_a_call_that_names_other_parameters_is_told_what_there_is(rest: Rest) ->
     # Given / When
     wrong = rest.rpc_get("above", lest="5", select="id").json
     missing = rest.rpc_get("above", ppm="gt.1").json
-    unknown = rest.rpc("abov").json
+    unknown = rest.rpc("abov", {"b": 1, "a": 2}).json
     number = rest.rpc_get("above", least="x")
     listed = rest.rpc_get("these", ids="1,2")
     # Then
@@ -299,6 +299,7 @@ def test_a_call_that_names_other_parameters_is_told_what_there_is(rest: Rest) ->
     assert missing["message"] == (
         "Could not find the function above without parameters in the schema cache"
     )
+    assert unknown["message"] == "Could not find the function abov(a, b) in the schema cache"
     assert unknown["hint"] == "GET /v1/lake/functions lists the functions there are."
     assert (number.status, number.json["code"]) == (400, "22P02")
     assert (listed.status, listed.json["code"]) == (400, "22P02")

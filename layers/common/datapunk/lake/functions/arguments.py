@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Annotated, Any, NotRequired
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
@@ -83,24 +83,32 @@ def from_query(function: Function, given: Mapping[str, Sequence[str]]) -> dict[s
     return _complete(function, found)
 
 
+def names_in(content: bytes) -> list[str]:
+    """Return the names of a JSON object's members; an empty body is an empty object.
+
+    Raises RestError (PGRST102) for what is no object.
+    """
+    try:
+        named = from_json(content.strip() or b"{}", allow_inf_nan=False)
+    except ValueError:
+        raise RestError(400, "PGRST102", "The body is not valid JSON.") from None
+    if not isinstance(named, dict):
+        raise RestError(400, "PGRST102", "The body must be a JSON object of arguments by name.")
+    return list(named)
+
+
 def from_body(function: Function, content: bytes) -> dict[str, Any]:
     """Return the arguments that a JSON object is; an empty body is an empty object.
 
     Raises RestError for what is no object (PGRST102), other names than the parameters' (PGRST202), and
     values that are not of their types (22P02).
     """
-    content = content.strip() or b"{}"
-    try:
-        named = from_json(content, allow_inf_nan=False)
-    except ValueError:
-        raise RestError(400, "PGRST102", "The body is not valid JSON.") from None
-    if not isinstance(named, dict):
-        raise RestError(400, "PGRST102", "The body must be a JSON object of arguments by name.")
+    named = names_in(content)
     if any(function.parameter(name) is None for name in named):
         raise unknown_function(function.name, named, function)
     _require(function, named)
     try:
-        found: dict[str, Any] = _adapter(function).validate_json(content)
+        found: dict[str, Any] = _adapter(function).validate_json(content.strip() or b"{}")
     except ValidationError as error:
         problem = error.errors(include_input=False, include_url=False)[0]
         place = problem["loc"]
@@ -109,7 +117,7 @@ def from_body(function: Function, content: bytes) -> dict[str, Any]:
     return _complete(function, found)
 
 
-def _require(function: Function, given: Mapping[str, Any]) -> None:
+def _require(function: Function, given: Collection[str]) -> None:
     """Refuse a call without an argument that it needs."""
     if any(item.required and item.name not in given for item in function.parameters):
         raise unknown_function(function.name, given, function)

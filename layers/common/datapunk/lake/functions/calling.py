@@ -7,8 +7,8 @@ protected columns and embedded rows can be shown, and not be asked about: it is 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from psycopg import sql
 
@@ -17,7 +17,13 @@ from datapunk.errors import NotFoundError
 from datapunk.lake.casts import CASTS
 from datapunk.lake.columns import IDENTIFIER, RANGES, Column, ColumnType
 from datapunk.lake.datasets import Dataset, find_dataset
-from datapunk.lake.functions.arguments import unknown_function
+from datapunk.lake.functions.arguments import (
+    from_body,
+    from_query,
+    names_in,
+    split_query,
+    unknown_function,
+)
 from datapunk.lake.functions.binding import Arguments, resolve_call
 from datapunk.lake.functions.catalogue import look_up_function
 from datapunk.lake.functions.definition import Function, Returns
@@ -28,7 +34,7 @@ from datapunk.lake.rest import grammar
 from datapunk.lake.rest.documents import RestAnswer, content_range
 from datapunk.lake.rest.errors import RestError, not_supported
 from datapunk.lake.rest.reading import read_selection, require_readable
-from datapunk.lake.rest.requests import JSON, OBJECT, RestRequest
+from datapunk.lake.rest.requests import JSON, OBJECT, RestRequest, read_request
 from datapunk.lake.rest.resolving import resolve
 from datapunk.lake.rest.statements import bad_search
 from datapunk.lake.sql_parts import Statement, identifier
@@ -52,28 +58,45 @@ _PLAIN = frozenset(
 """Types that come out of a selection as they went in, so that a request can go on with them."""
 
 
-def find_called(tx: Transaction, name: str, given: Iterable[str]) -> Function:
-    """Return the function called `name`. Raises RestError (PGRST202) when the caller's tenant has none."""
-    found = look_up_function(tx, name) if re.match(IDENTIFIER, name) else None
-    if found is None:
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call as it was sent; `content` is the body of a POST, None of a GET or HEAD."""
+
+    query: Mapping[str, Sequence[str]]
+    header: Mapping[str, str | None]
+    content: bytes | None
+    with_body: bool = True
+
+
+def answer_call(tx: Transaction, name: str, call: Call, most: int) -> RestAnswer:
+    """Return what a call asks of the result of the function called `name`, `most` rows at the most.
+
+    Raises RestError where there is no such function (PGRST202), for arguments that do not fit, a request
+    that does not fit the result, and a query that no longer fits its dataset; DeadlineExceededError when it
+    takes too long.
+    """
+    given = call.query if call.content is None else names_in(call.content)
+    function = look_up_function(tx, name) if re.match(IDENTIFIER, name) else None
+    if function is None:
         raise unknown_function(name, given)
-    return found
+    if call.content is None:
+        named, rest = split_query(function, call.query)
+        arguments = from_query(function, named)
+    else:
+        arguments, rest = from_body(function, call.content), dict(call.query)
+    request = read_request(rest, call.header)
+    return _answer(tx, function, arguments, request, most, with_body=call.with_body)
 
 
-def call_function(
+def _answer(
     tx: Transaction,
     function: Function,
     arguments: Arguments,
     request: RestRequest,
-    *,
     most: int,
-    with_body: bool = True,
+    *,
+    with_body: bool,
 ) -> RestAnswer:
-    """Return what a request asks of a function's result, `most` rows at the most.
-
-    Raises RestError for arguments that do not fit, a request that does not fit the result, and a query that
-    no longer fits its dataset; DeadlineExceededError when it takes too long.
-    """
     require_readable(request)
     inner = _resolved(tx, function, arguments, most)
     disclosure = Disclosure(tx)
