@@ -42,7 +42,7 @@ EXAMPLES = 8
 SCOPES = ("read", "write", "admin")
 NOBODY = "client:nobody-at-all"
 SPARE = "spare"
-"""A dataset that is there to be deleted."""
+"""A dataset and a function that are there to be deleted."""
 UNCHECKED: list[Any] = [positive_data_acceptance, unsupported_method]
 NEEDS = re.compile(r"Needs the scope `(\w+)`")
 UNSCOPED = {
@@ -136,12 +136,16 @@ def _existing(admin: Web, anyone: Web, demo: str) -> dict[str, str]:
     certificate = anyone.post("/v1/nexus/certificates", asked).json()
     sessions = anyone.get("/v1/nexus/sessions", Authorization=demo).json()
     assert admin.call("PUT", "/v1/nexus/routes/fuzzed", {"service": "routed"}).status == 200
+    reading = {"dataset": "fuzzed"}
+    for name in ("fuzzed", SPARE):
+        assert admin.call("PUT", f"/v1/lake/functions/{name}", reading).status == 200
     fuzzed = "/v1/lake/datasets/fuzzed"
     assert admin.post(f"{fuzzed}/records?on_error=quarantine", [{"id": None}]).status == 201
     return {
         "row": admin.get(f"{fuzzed}/quarantine").json()["items"][0]["id"],
         "job": admin.post(f"{fuzzed}/uploads", {"media_type": "text/csv"}).json()["job"],
         "dataset": "fuzzed",
+        "function": "fuzzed",
         "user": user["id"],
         "principal": f"user:{user['id']}",
         "key": key["id"],
@@ -165,7 +169,7 @@ def _drive_carefully(case: schemathesis.Case[Any], stage: Stage) -> None:
     for name, value in drawn.items():
         if name == "client" and re.search(CLIENT, unquote(str(value))):
             drawn[name] = NOBODY
-        elif name == "dataset" and case.method == "DELETE":
+        elif name in ("dataset", "function") and case.method == "DELETE":
             drawn[name] = SPARE
         elif name == "row" and case.method == "DELETE":
             continue  # the one there is is read by others

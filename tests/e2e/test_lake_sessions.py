@@ -19,6 +19,7 @@ HOW_TOS = (
     "change-a-dataset",
     "load-files-with-bad-rows",
     "protect-personal-data",
+    "register-a-function",
     "search-a-dataset",
 )
 STRICT = 'curl() { command curl --silent --show-error --fail-with-body "$@" && echo; }\n'

@@ -207,10 +207,10 @@ class Statement:
         found = self.where(item.dataset, self.conditions(item), table)
         return self._selection(item, aliased, found, table)
 
-    def count(self, item: Select) -> sql.Composed:
-        """Return the statement that counts what a selection without limits finds."""
+    def count(self, item: Select, source: sql.Composable | None = None) -> sql.Composed:
+        """Return the statement that counts what a selection without limits finds, from the same source."""
         table = self.new_table()
-        aliased = sql.SQL("{} AS {}").format(item.dataset.table, identifier(table))
+        aliased = sql.SQL("{} AS {}").format(source or item.dataset.table, identifier(table))
         found = self.where(item.dataset, self.conditions(item), table)
         if not item.grouped:
             return sql.SQL("SELECT count(*) FROM {}{}").format(aliased, found)

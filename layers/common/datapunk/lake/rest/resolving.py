@@ -24,6 +24,7 @@ from datapunk.lake.plan import (
     Step,
 )
 from datapunk.lake.rest import grammar
+from datapunk.lake.rest.arguments import Argument
 from datapunk.lake.rest.errors import (
     RestError,
     not_supported,
@@ -264,7 +265,7 @@ def _related_key(item: grammar.OrderItem, embeds: dict[str, Embed]) -> SortKey:
 
 def _related(embed: Embed, item: grammar.Test) -> Related:
     """Return the condition that a row has, or has not, rows of an embedded resource."""
-    word = item.value.lower()
+    word = item.value.lower() if isinstance(item.value, str) else ""
     if item.operator != "is" or word not in ("null", "not_null"):
         raise RestError(
             400,
@@ -300,8 +301,10 @@ def comparison(dataset: Dataset, item: grammar.Test) -> Comparison:
     return Comparison(field, operator, value, item.negated, quantifier, language)
 
 
-def _value(field: Field, operator: str, text: str, *, listed: bool) -> Any:
+def _value(field: Field, operator: str, text: str | Argument, *, listed: bool) -> Any:
     """Return what a condition compares with. Raises ValueError for what is no such value."""
+    if isinstance(text, Argument):
+        return text.compared(operator, field.kind, listed=listed or operator == "in")
     if operator == "is":
         word = text.lower()
         if word not in operators.NOTHING:
