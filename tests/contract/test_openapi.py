@@ -22,7 +22,6 @@ from itertools import cycle
 from typing import Any
 from urllib.parse import unquote
 
-import psycopg
 import pytest
 import schemathesis
 from datapunk.nexus.rate_limits import CLIENT
@@ -67,9 +66,6 @@ CHOOSY = {
     *("lake.correct_quarantined", "lake.discard_quarantined", "lake.release_quarantined"),
 }
 """Operations that need more than chance to do their work; their own tests have them do it."""
-LIMIT = """
-INSERT INTO nexus.rate_limits (tenant, quota, window_seconds) VALUES ('*', 1000000, 60)
-"""
 
 answered: defaultdict[str, Counter[int]] = defaultdict(Counter)
 """How often each operation answered with each status."""
@@ -105,9 +101,6 @@ class Stage:
 @pytest.fixture(scope="module")
 def stage(platform: Clone) -> Stage:
     """Return the platform with one of everything that a path can name."""
-    with psycopg.connect(platform.endpoints["database"]) as connection:
-        connection.execute("SELECT set_config('datapunk.tenant', '*', true)")
-        connection.execute(LIMIT)
     every = " ".join(SCOPES)
     tokens = {"all": platform.token("admin", every), "demo": platform.token("demo")}
     for scope in SCOPES:
