@@ -10,8 +10,10 @@ from psycopg import sql
 from datapunk.lake.casts import cast_sql
 from datapunk.lake.columns import RANGES, SQL_TYPES, ColumnType
 from datapunk.lake.datasets import Dataset
+from datapunk.lake.geo import finding
 from datapunk.lake.operators import (
     AGGREGATES,
+    FINDING,
     NOTHING,
     SEARCHES,
     SIGNS,
@@ -85,9 +87,12 @@ class Statement:
         if item.column.type is ColumnType.VECTOR:
             # Of its own accord PostgreSQL writes a vector into JSON as a text.
             found = sql.SQL("to_jsonb({}::real[])").format(found)
+        elif item.column.type is ColumnType.GEO:
+            # All digits that tell one number from the next; PostGIS would leave some out.
+            found = sql.SQL("ST_AsGeoJSON({}, 15)::jsonb").format(found)
         if not item.path:
             return found
-        if item.column.type not in (ColumnType.JSON, ColumnType.VECTOR):
+        if item.column.type not in (ColumnType.JSON, ColumnType.VECTOR, ColumnType.GEO):
             found = sql.SQL("to_jsonb({})").format(found)
         return sql.SQL("({})").format(sql.Composed([found, *map(self._step, item.path)]))
 
@@ -144,7 +149,7 @@ class Statement:
         """Return a condition as an expression."""
         if isinstance(item, Comparison):
             protected = self.disclosure.comparison(self, dataset, item, table)
-            found = protected or self._comparison(item, self.field(item.field, table))
+            found = protected or self._compared(item, table)
         elif isinstance(item, Related):
             found = self._related(item, table or "")
         else:
@@ -155,6 +160,12 @@ class Statement:
         glue = sql.SQL(" AND " if item.word == "and" else " OR ")
         parts = [self.condition(dataset, inner, table) for inner in item.items]
         return sql.SQL("({})").format(glue.join(parts))
+
+    def _compared(self, item: Comparison, table: str | None) -> sql.Composable:
+        if item.operator in FINDING:
+            stored = self.column(item.field.column.name, table)
+            return finding(item.operator, item.value, stored, self.bind)
+        return self._comparison(item, self.field(item.field, table))
 
     def _comparison(self, item: Comparison, name: sql.Composable) -> sql.Composable:
         if item.operator == "is":

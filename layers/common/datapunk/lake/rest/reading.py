@@ -20,6 +20,7 @@ from datapunk.lake.rest.documents import (
     require_single,
 )
 from datapunk.lake.rest.errors import RestError
+from datapunk.lake.rest.features import require_place
 from datapunk.lake.rest.requests import RestRequest
 from datapunk.lake.rest.resolving import resolve
 from datapunk.lake.rest.statements import bad_search
@@ -38,6 +39,7 @@ def read_records(
     select = resolve(tx, dataset, request, most)
     if not select.names:
         raise RestError(400, "PGRST100", "select names no column")
+    require_place(tx, select, request.form)
     disclosure = Disclosure(tx)
     with bad_search(select):
         total = _total(tx, disclosure, select, request.preferences.count, most)

@@ -1,0 +1,408 @@
+"""Columns of places where the database has PostGIS: declared, written, answered and found on every path."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from tests.support.invoking import Answer, Invoker
+from tests.support.places import (
+    AMSTERDAM,
+    DEFINITION,
+    FIJI,
+    PARIS,
+    PATH,
+    ROWS,
+    UTRECHT,
+    fill_towns,
+    insert,
+    point,
+    square,
+)
+from tests.support.rest import Rest
+
+pytestmark = pytest.mark.usefixtures("no_broker")
+GEOJSON = {"Accept": "application/geo+json"}
+NEAR_AMSTERDAM = "dwithin.(4.9,52.37,1000)"
+
+
+@pytest.fixture
+def towns(geo_database: str, invoke: Invoker) -> str:
+    """Make the dataset with its rows; return the database's URL."""
+    fill_towns(invoke)
+    return geo_database
+
+
+def _query(invoke: Invoker, **query: str) -> Answer:
+    return invoke("lake.query_records", path=PATH, query=query)
+
+
+def _ids(answer: Answer) -> list[int]:
+    assert answer.status == 200, answer.body
+    found = answer.json["items"] if isinstance(answer.json, dict) else answer.json
+    return sorted(row["id"] for row in found)
+
+
+def _both(invoke: Invoker, **filters: str) -> list[int]:
+    """Return the ids that a filter finds, after both dialects found the same."""
+    ours, theirs = _ids(_query(invoke, **filters)), _ids(Rest()("towns", **filters))
+    assert ours == theirs
+    return ours
+
+
+def test_places_are_written_and_answered_on_every_path(geo_database: str, invoke: Invoker) -> None:
+    # Given
+    assert invoke("lake.create_dataset", body=DEFINITION).status == 201
+    # When
+    assert insert(invoke, ROWS[:1]).status == 201
+    assert insert(invoke, json.dumps(ROWS[1]) + "\n", "application/x-ndjson").status == 201
+    text = json.dumps(ROWS[2]["place"]).replace('"', '""')
+    assert insert(invoke, f'id,name,place,extent\n3,Paris,"{text}",\n', "text/csv").status == 201
+    assert insert(invoke, "id,place\n7,POINT(4.9041 52.3676)\n8,\n", "text/csv").status == 201
+    wkt = 'id;extent\n9;"SRID=4326;polygon((0 0,1 0,1 1,0 1,0 0))"\n10;MULTIPOINT(1 2, (3 4))\n'
+    assert insert(invoke, wkt, "text/csv").status == 201
+    rest = Rest()
+    answer = rest.post("towns", [ROWS[3]])
+    assert (answer.status, answer.json[0]["place"]) == (201, ROWS[3]["place"])
+    csv = {"Content-Type": "text/csv"}
+    assert rest.write("POST", "towns", "id,place\n11,POINT(1 2)\n", headers=csv).status == 201
+    answer = rest.patch("towns", {"place": point([7.5, -7])}, id="eq.11")
+    assert (answer.status, answer.json[0]["place"]) == (200, point([7.5, -7]))
+    # Then
+    expected = {
+        **{row["id"]: (row["place"], row["extent"]) for row in ROWS[:4]},
+        7: (point(AMSTERDAM), None),
+        8: (None, None),
+        9: (None, square(0, 0)),
+        10: (None, {"type": "MultiPoint", "coordinates": [[1, 2], [3, 4]]}),
+        11: (point([7.5, -7]), None),
+    }
+    for items in (_query(invoke, order="id").json["items"], rest("towns", order="id").json):
+        assert {row["id"]: (row["place"], row["extent"]) for row in items} == expected
+    assert rest("towns", select="lon:place->coordinates->0", id="eq.7").json == [{"lon": 4.9041}]
+    groups = rest("towns", select="place,count()", id="in.(1,7)").json
+    assert groups == [{"place": point(AMSTERDAM), "count": 2}]
+    # And what was answered as CSV can be written again
+    texts = invoke("lake.query_records", path=PATH, headers={"Accept": "text/csv"})
+    assert invoke("lake.delete_dataset", path=PATH).status == 204
+    assert invoke("lake.create_dataset", body=DEFINITION).status == 201
+    assert insert(invoke, texts.body, "text/csv").status == 201
+    again = _query(invoke).json["items"]
+    assert {row["id"]: (row["place"], row["extent"]) for row in again} == expected
+
+
+def test_filters_find_places_in_both_dialects(towns: str, invoke: Invoker) -> None:
+    holland = json.dumps(square(4, 52, 2))
+    assert _both(invoke, place=f"within.{holland}") == [1, 2]
+    assert _both(invoke, place="within.POLYGON((4 52,6 52,6 54,4 54,4 52))") == [1, 2]
+    assert _both(invoke, extent=f"within.{holland}") == [1, 2]
+    assert _both(invoke, extent="intersects.POINT(4.5 52.5)") == [1]
+    assert _both(invoke, extent="intersects.LINESTRING(4.5 52.5,5.5 52.5)") == [1, 2]
+    assert _both(invoke, place=NEAR_AMSTERDAM) == [1]
+    assert _both(invoke, place="dwithin.(4.9,52.37,40000)") == [1, 2]
+    assert _both(invoke, place="dwithin.(4.9,52.37,20100000)") == [1, 2, 3, 4, 5]
+    assert _both(invoke, place="bbox.(2,48,5,53)") == [1, 3]
+    # What lies on the boundary is inside
+    assert _both(invoke, place="bbox.(4.9041,52.3676,5,53)") == [1]
+    # West of the antimeridian and east of it, in one box and within one distance
+    assert _both(invoke, place="bbox.(170,-30,-170,0)") == [4, 5]
+    assert _both(invoke, place="dwithin.(-179.9,-17,300000)") == [4]
+    assert _both(invoke, place="is.null") == [6]
+    # A polygon that crosses itself encloses two triangles
+    assert _both(invoke, place="within.POLYGON((2 48,3 50,3 48,2 50,2 48))") == []
+    rest = Rest()
+    some = {"or": f'(place.{NEAR_AMSTERDAM},place.within."POLYGON((2 48,3 48,3 49,2 49,2 48))")'}
+    assert _ids(rest("towns", **some)) == [1, 3]
+    assert _ids(rest("towns", place=f"not.{NEAR_AMSTERDAM}")) == [2, 3, 4, 5]
+    assert rest.delete("towns", place=NEAR_AMSTERDAM).json[0]["name"] == "Amsterdam"
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [
+        {"place": "eq.POINT(1 2)"},
+        {"place": "in.(POINT(1 2))"},
+        {"place": "within.POINT(1 2)"},
+        {"place": "within.POLYGON((0 0,1 0,1 1,0 0.1))"},
+        {"place": "within.{}"},
+        {"place": 'within.{"type":"Polygon"}'},
+        {"place": "intersects.POINT(1 2 3)"},
+        {"place": "intersects.POINT(181 2)"},
+        {"place": "intersects. POINT(1 2)"},
+        {"place": "intersects.SRID=3857;POINT(1 2)"},
+        {"place": "dwithin.(1,2)"},
+        {"place": "dwithin.(1,2,-1)"},
+        {"place": "dwithin.(1,2,1e9)"},
+        {"place": "dwithin.(1,2,3"},
+        {"place": "bbox.(1,2,1,3)"},
+        {"place": "bbox.(1,3,2,2)"},
+        {"place": "bbox.(1,2,3,nan)"},
+        {"place": "gt.1"},
+        {"name": "within.POLYGON((0 0,1 0,1 1,0 0))"},
+        {"order": "place"},
+        {"select": "place.max()"},
+        {"select": "place.sum()"},
+    ],
+)
+def test_what_places_cannot_do_is_refused(
+    towns: str, invoke: Invoker, filters: dict[str, str]
+) -> None:
+    ours, theirs = _query(invoke, **filters), Rest()("towns", **filters)
+    assert (ours.status, theirs.status) == (422, 400), (ours.body, theirs.body)
+    assert set(ours.fields) == set(filters)
+    assert theirs.json["code"] in ("22P02", "42883")
+    assert theirs.json["message"]
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ({"type": "Point", "coordinates": [1]}, "two numbers"),
+        ({"type": "Point", "coordinates": [1, 2, 3]}, "altitudes are not kept"),
+        ({"type": "Point", "coordinates": [True, 2]}, "two numbers"),
+        ({"type": "Point", "coordinates": [52.1, 181.5]}, "latitude, which comes second"),
+        ({"type": "Point", "coordinates": [181, 2]}, "longitude, which comes first"),
+        ({"type": "Point", "coordinates": [1, 2], "crs": {}}, "no other member"),
+        ({"type": "point", "coordinates": [1, 2]}, "type must be one of"),
+        ({"type": ["Point"], "coordinates": [1, 2]}, "type must be one of"),
+        ({"type": "GeometryCollection", "geometries": []}, "rows of their own"),
+        (square(0, 0), "must be a Point, not a Polygon"),
+        ({"type": "Polygon", "coordinates": [[[0, 0], [1, 0], [1, 1], [0, 1]]]}, "closed"),
+        ("POINT(1 2)", "valid dictionary"),
+    ],
+)
+def test_what_is_no_such_place_is_refused_by_row(
+    towns: str, invoke: Invoker, value: Any, said: str
+) -> None:
+    answer = insert(invoke, [{"id": 20, "place": point(PARIS)}, {"id": 21, "place": value}])
+    assert answer.status == 422
+    assert answer.json["errors"][0]["field"] == "records.1.place"
+    assert said in answer.json["errors"][0]["message"]
+    body = json.dumps(value).replace('"', '""')
+    answer = insert(invoke, f'id,place\n20,POINT(1 2)\n21,"{body}"\n', "text/csv")
+    assert (answer.status, answer.json["errors"][0]["field"]) == (422, "records.1.place")
+    answer = Rest().post("towns", [{"id": 21, "place": value}])
+    assert (answer.status, answer.json["code"]) == (400, "22P02")
+    assert _both(invoke, id="gte.20") == []
+
+
+def test_a_polygon_that_crosses_itself_is_refused_or_kept_aside(
+    towns: str, invoke: Invoker
+) -> None:
+    # Given
+    bow = {"type": "Polygon", "coordinates": [[[0, 0], [1, 1], [1, 0], [0, 1], [0, 0]]]}
+    rows = [{"id": 20, "extent": square(0, 0)}, {"id": 21, "extent": bow}]
+    # When
+    refused = insert(invoke, rows)
+    sifted = invoke(
+        "lake.insert_records",
+        path=PATH,
+        body=rows,
+        content_type="application/json",
+        query={"on_error": "quarantine"},
+    )
+    # Then
+    assert refused.status == 422
+    assert refused.json["errors"][0]["field"].endswith("extent")
+    assert (sifted.status, sifted.json["accepted"], sifted.json["quarantined"]) == (201, 1, 1)
+    assert Rest().patch("towns", {"extent": bow}, id="eq.1").status == 400
+
+
+def test_features_are_answered_and_written(towns: str) -> None:
+    # Given
+    rest = Rest()
+    # When
+    answer = rest("towns", GEOJSON, select="id,name,place,extent", order="id", limit="2")
+    # Then
+    assert answer.headers["content-type"].startswith("application/geo+json")
+    assert answer.json == {
+        "type": "FeatureCollection",
+        "features": [
+            {
+                "type": "Feature",
+                "geometry": row["place"],
+                "properties": {key: row[key] for key in ("id", "name", "extent")},
+            }
+            for row in ROWS[:2]
+        ],
+    }
+    assert rest("towns", GEOJSON, select="extent", id="eq.6").json["features"] == [
+        {"type": "Feature", "geometry": None, "properties": {}}
+    ]
+    assert rest("towns", GEOJSON, id="eq.99").json["features"] == []
+    nowhere = rest("towns", GEOJSON, select="id,place->type")
+    assert (nowhere.status, nowhere.json["code"]) == (400, "22023")
+    # And what was answered can be written again
+    features = rest("towns", GEOJSON, select="id,name,place", order="id").json
+    everything = rest.delete("towns", id="not.is.null").json
+    sent = {"Content-Type": "application/geo+json", **GEOJSON}
+    written = rest.write("POST", "towns", features, headers=sent, select="id,name,place")
+    assert (written.status, written.json) == (201, features)
+    assert len(rest("towns").json) == len(everything)
+    one = {"type": "Feature", "geometry": point(FIJI), "properties": {"id": 30}}
+    assert rest.write("POST", "towns", one, headers=sent).status == 201
+    for wrong in (
+        point(FIJI),
+        {**one, "id": 31},
+        {**one, "properties": []},
+        {**one, "properties": {"id": 31, "place": None}},
+        {**one, "properties": {"id": 31, "colour": 1}},
+        {"type": "FeatureCollection", "features": {}},
+        {"type": "FeatureCollection", "features": [1]},
+        {**one, "geometry": square(0, 0)},
+        [],
+        "{",
+    ):
+        answer = rest.write("POST", "towns", wrong, headers=sent)
+        assert (answer.status, bool(answer.json["message"])) == (400, True), wrong
+
+
+def test_a_place_is_masked_whole(geo_database: str, invoke: Invoker) -> None:
+    # Given
+    masked = json.loads(json.dumps(DEFINITION))
+    masked["columns"][2] |= {"sensitivity": "personal", "masking": {"roles": {"admin": "full"}}}
+    assert invoke("lake.create_dataset", body=masked).status == 201
+    assert insert(invoke, ROWS).status == 201
+    # Then
+    rest = Rest()
+    assert [row["place"] for row in rest("towns").json] == [None] * len(ROWS)
+    assert [row["place"] for row in _query(invoke).json["items"]] == [None] * len(ROWS)
+    features = rest("towns", GEOJSON, select="id,place").json["features"]
+    assert [feature["geometry"] for feature in features] == [None] * len(ROWS)
+    assert _query(invoke, place=NEAR_AMSTERDAM).status == 422
+    assert rest("towns", place=NEAR_AMSTERDAM).status == 400
+    assert rest("towns", select="place->coordinates").status == 400
+    masked["columns"][2]["masking"] = {"others": "partial"}
+    assert invoke("lake.create_dataset", body={**masked, "name": "partly"}).status == 422
+    masked["columns"][2] |= {"masking": None, "protection": "encrypted"}
+    answer = invoke("lake.create_dataset", body={**masked, "name": "sealed"})
+    assert (answer.status, "mask it" in answer.body) == (422, True)
+
+
+def test_columns_of_places_come_and_go(towns: str, invoke: Invoker) -> None:
+    def change(*changes: dict[str, Any]) -> Answer:
+        return invoke("lake.change_dataset", path=PATH, body={"changes": list(changes)})
+
+    area = {"name": "area", "type": "geo", "geo": {"kind": "Polygon"}}
+    assert change({"op": "add_column", "column": area}).status == 200
+    rest = Rest()
+    assert rest.patch("towns", {"area": square(4, 52)}, id="eq.1").status == 200
+    assert change({"op": "rename_column", "column": "area", "name": "region"}).status == 200
+    assert _both(invoke, area="intersects.POINT(4.5 52.5)") == [1]
+    assert _both(invoke, region="bbox.(4,52,4.1,52.1)") == [1]
+    assert len(_indexes(towns, "region")) == 2
+    assert change({"op": "widen_column", "column": "region", "type": "json"}).status == 422
+    dropped = change({"op": "drop_column", "column": "region"})
+    if dropped.status == 409:  # readers may need it: only without compatibility
+        body = {"compatibility": "none", "changes": [{"op": "drop_column", "column": "region"}]}
+        dropped = invoke("lake.change_dataset", path=PATH, body=body)
+    assert dropped.status == 200, dropped.body
+    assert _indexes(towns, "region") == []
+    assert rest("towns", region="is.null").status == 400
+
+
+def _indexes(database: str, column: str) -> list[str]:
+    with psycopg.connect(database) as connection:
+        rows = connection.execute(
+            "SELECT indexdef FROM pg_indexes WHERE schemaname = 'lake_data' AND indexdef LIKE %s",
+            (f"%gist%{column}%",),
+        )
+        return [row[0] for row in rows]
+
+
+def test_a_declaration_by_schema_has_places(geo_database: str, invoke: Invoker) -> None:
+    # Given
+    schema = {
+        "type": "object",
+        "properties": {
+            "id": {"type": "integer"},
+            "place": {"type": "object", "x-geo": {"kind": "Point"}},
+        },
+    }
+    # When
+    answer = invoke("lake.create_dataset", body={"name": "sites", "json_schema": schema})
+    # Then
+    assert answer.status == 201
+    assert answer.json["columns"][1]["geo"] == {"kind": "Point"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"key": ["place"]},
+        {"indexes": [["place"]]},
+        {"unique": [["place"]]},
+        {"columns": [{"name": "id", "type": "integer", "geo": {}}]},
+        {"columns": [{"name": "id", "type": "geo"}]},
+        {"columns": [{"name": "id", "type": "geo", "geo": {"kind": "Cube"}}]},
+        {"columns": [{"name": "id", "type": "geo", "geo": {}, "default": point(UTRECHT)}]},
+        {"columns": [{"name": "id", "type": "geo", "geo": {}, "checks": {"minimum": 1}}]},
+    ],
+)
+def test_declarations_without_sense_are_refused(
+    geo_database: str, invoke: Invoker, change: dict[str, Any]
+) -> None:
+    if "columns" in change:
+        change = {**change, "key": []}
+    assert invoke("lake.create_dataset", body={**DEFINITION, **change}).status == 422
+
+
+def test_without_postgis_there_is_an_answer_that_says_what_to_do(
+    database: str, invoke: Invoker
+) -> None:
+    # When
+    refused = invoke("lake.create_dataset", body=DEFINITION)
+    # Then
+    assert (refused.status, refused.json["code"]) == (501, "not_available")
+    assert refused.headers["content-type"].startswith("application/problem+json")
+    assert "DATAPUNK_POSTGIS=1" in refused.json["detail"]
+    assert "Postgis=true" in refused.json["detail"]
+    # Given
+    plain = {**DEFINITION, "columns": DEFINITION["columns"][:2]}
+    assert invoke("lake.create_dataset", body=plain).status == 201
+    # When
+    column = {"name": "place", "type": "geo", "geo": {}}
+    body = {"changes": [{"op": "add_column", "column": column}]}
+    added = invoke("lake.change_dataset", path=PATH, body=body)
+    features = Rest()("towns", GEOJSON)
+    # Then
+    assert added.status == 501
+    assert (features.status, features.json["code"]) == (501, "0A000")
+    assert "DATAPUNK_POSTGIS=1" in features.json["message"]
+
+
+def test_the_indexes_serve(towns: str, invoke: Invoker) -> None:
+    # Given: so many rows that looking at each would be slower
+    with psycopg.connect(towns) as connection:
+        connection.execute("SELECT set_config('datapunk.tenant', 'public', true)")
+        found = connection.execute("SELECT table_name FROM lake.datasets").fetchone()
+        assert found is not None
+        table = sql.Identifier("lake_data", found[0])
+        connection.execute("SET LOCAL ROLE lake_owner")
+        fill = (
+            "INSERT INTO {} (id, place) SELECT n + 100, ST_SetSRID(ST_MakePoint("
+            "n %% 360 - 180, n / 360 %% 180 - 90), 4326) FROM generate_series(1, 20000) AS n"
+        )
+        connection.execute(sql.SQL(fill).format(table), ())
+        connection.execute(sql.SQL("ANALYZE {}").format(table))
+    for filters in ({"place": NEAR_AMSTERDAM}, {"place": "bbox.(4.8,52.3,4.95,52.4)"}):
+        # When
+        before = _scans(towns)
+        assert _both(invoke, **filters) == [1]
+        # Then
+        assert _scans(towns) > before
+
+
+def _scans(database: str) -> int:
+    with psycopg.connect(database) as connection:
+        row = connection.execute(
+            "SELECT coalesce(sum(pg_stat_get_numscans(indexrelid)), 0) FROM pg_stat_all_indexes "
+            "JOIN pg_indexes ON indexname = indexrelname "
+            "WHERE pg_indexes.schemaname = 'lake_data' AND indexdef LIKE '%gist%'"
+        ).fetchone()
+    assert row is not None
+    return int(row[0])
