@@ -11,6 +11,7 @@ from datapunk.lake.casts import cast_sql
 from datapunk.lake.columns import RANGES, SQL_TYPES, ColumnType
 from datapunk.lake.datasets import Dataset
 from datapunk.lake.geo import finding
+from datapunk.lake.nearby import nearby_keys
 from datapunk.lake.operators import (
     AGGREGATES,
     FINDING,
@@ -137,11 +138,33 @@ class Statement:
         table: str | None = None,
     ) -> sql.Composable:
         """Return the clause that all conditions on a row of a dataset hold; nothing for none."""
+        conditions = list(conditions)
         parts = [
             item if isinstance(item, sql.Composable) else self.condition(dataset, item, table)
             for item in conditions
         ]
+        narrowed = (self._narrowed(dataset, item, table) for item in conditions)
+        parts += [part for part in narrowed if part is not None]
         return sql.SQL(" WHERE {}").format(sql.SQL(" AND ").join(parts)) if parts else _EMPTY
+
+    def _narrowed(
+        self, dataset: Dataset, item: Condition | sql.Composable, table: str | None
+    ) -> sql.Composable | None:
+        """Return a condition on the key of the rows in which a place is found; None for all others."""
+        if not isinstance(item, Comparison) or item.operator not in FINDING or item.negated:
+            return None
+        keys = nearby_keys(self.disclosure.tx, dataset, item)
+        if keys is None:
+            return None
+        columns = dataset.row_key()
+        arrays = [
+            sql.SQL("{}::text[]::{}[]").format(self.bind(values), sql.SQL(SQL_TYPES[column.type]))
+            for column, values in zip(columns, keys, strict=True)
+        ]
+        return sql.SQL("({}) IN (SELECT * FROM unnest({}))").format(
+            sql.SQL(", ").join(self.column(column.name, table) for column in columns),
+            sql.SQL(", ").join(arrays),
+        )
 
     def condition(
         self, dataset: Dataset, item: Condition, table: str | None = None
