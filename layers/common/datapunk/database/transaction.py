@@ -125,8 +125,10 @@ class Transaction:
         with translated():
             self.connection.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(role)))
             before, self.role = self.role, role
-            yield
-            self.role = before
+            try:
+                yield
+            finally:
+                self.role = before
             self.connection.execute(
                 sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(before or "none"))
             )
