@@ -12,7 +12,7 @@ DEFINITION: dict[str, Any] = {
     "name": "towns",
     "columns": [
         {"name": "id", "type": "integer"},
-        {"name": "name", "type": "text"},
+        {"name": "name", "type": "text", "full_text": "simple"},
         {"name": "place", "type": "geo", "geo": {"kind": "Point"}},
         {"name": "extent", "type": "geo", "geo": {}},
     ],

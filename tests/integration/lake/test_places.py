@@ -265,6 +265,20 @@ def test_features_are_answered_and_written(towns: str) -> None:
         assert (answer.status, bool(answer.json["message"])) == (400, True), wrong
 
 
+def test_a_search_shows_places_and_is_filtered_by_them(towns: str, invoke: Invoker) -> None:
+    # Given
+    body = {"queries": [{"text": "amsterdam or paris"}], "select": "id,place"}
+    # When
+    everywhere = invoke("lake.search_records", path=PATH, body=body)
+    near = {"place": NEAR_AMSTERDAM}
+    here = invoke("lake.search_records", path=PATH, body={**body, "filters": near})
+    # Then
+    assert everywhere.status == here.status == 200, here.body
+    hits = [answer.json["results"][0]["items"] for answer in (everywhere, here)]
+    assert sorted(hit["record"]["id"] for hit in hits[0]) == [1, 3]
+    assert [hit["record"] for hit in hits[1]] == [{"id": 1, "place": point(AMSTERDAM)}]
+
+
 def test_a_place_is_masked_whole(geo_database: str, invoke: Invoker) -> None:
     # Given
     masked = json.loads(json.dumps(DEFINITION))
