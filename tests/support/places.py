@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.support.invoking import Answer, Invoker
+from tests.support.rest import Rest
 
 AMSTERDAM, UTRECHT, PARIS = [4.9041, 52.3676], [5.1214, 52.0907], [2.3522, 48.8566]
 FIJI, SAMOA = [178.4419, -18.1416], [-172.1046, -13.759]
@@ -19,6 +20,7 @@ DEFINITION: dict[str, Any] = {
     "key": ["id"],
 }
 PATH = {"dataset": "towns"}
+NEAR_AMSTERDAM = "dwithin.(4.9,52.37,1000)"
 
 
 def point(position: list[float]) -> dict[str, Any]:
@@ -51,3 +53,20 @@ def fill_towns(invoke: Invoker) -> None:
     assert answer.status == 201, answer.body
     answer = insert(invoke, ROWS)
     assert answer.status == 201, answer.body
+
+
+def query(invoke: Invoker, **wanted: str) -> Answer:
+    return invoke("lake.query_records", path=PATH, query={"limit": "1000", **wanted})
+
+
+def ids(answer: Answer) -> list[int]:
+    assert answer.status == 200, answer.body
+    found = answer.json["items"] if isinstance(answer.json, dict) else answer.json
+    return sorted(row["id"] for row in found)
+
+
+def both(invoke: Invoker, **filters: Any) -> list[int]:
+    """Return the ids that a filter finds, after both dialects found the same."""
+    ours, theirs = ids(query(invoke, **filters)), ids(Rest()("towns", **filters))
+    assert ours == theirs
+    return ours

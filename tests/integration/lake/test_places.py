@@ -11,18 +11,21 @@ import pytest
 from psycopg import sql
 
 from tests.conftest import forget_connections
-from tests.support.invoking import Answer, Invoker
+from tests.support.invoking import Invoker
 from tests.support.places import (
     AMSTERDAM,
     DEFINITION,
     FIJI,
+    NEAR_AMSTERDAM,
     PARIS,
     PATH,
     ROWS,
-    UTRECHT,
+    both,
     fill_towns,
+    ids,
     insert,
     point,
+    query,
     square,
 )
 from tests.support.rest import Rest
@@ -30,7 +33,6 @@ from tests.support.services import eventually
 
 pytestmark = pytest.mark.usefixtures("no_broker")
 GEOJSON = {"Accept": "application/geo+json"}
-NEAR_AMSTERDAM = "dwithin.(4.9,52.37,1000)"
 
 
 @pytest.fixture
@@ -38,23 +40,6 @@ def towns(geo_database: str, invoke: Invoker) -> str:
     """Make the dataset with its rows; return the database's URL."""
     fill_towns(invoke)
     return geo_database
-
-
-def _query(invoke: Invoker, **query: str) -> Answer:
-    return invoke("lake.query_records", path=PATH, query={"limit": "1000", **query})
-
-
-def _ids(answer: Answer) -> list[int]:
-    assert answer.status == 200, answer.body
-    found = answer.json["items"] if isinstance(answer.json, dict) else answer.json
-    return sorted(row["id"] for row in found)
-
-
-def _both(invoke: Invoker, **filters: Any) -> list[int]:
-    """Return the ids that a filter finds, after both dialects found the same."""
-    ours, theirs = _ids(_query(invoke, **filters)), _ids(Rest()("towns", **filters))
-    assert ours == theirs
-    return ours
 
 
 def test_places_are_written_and_answered_on_every_path(geo_database: str, invoke: Invoker) -> None:
@@ -84,7 +69,7 @@ def test_places_are_written_and_answered_on_every_path(geo_database: str, invoke
         10: (None, {"type": "MultiPoint", "coordinates": [[1, 2], [3, 4]]}),
         11: (point([7.5, -7]), None),
     }
-    for items in (_query(invoke, order="id").json["items"], rest("towns", order="id").json):
+    for items in (query(invoke, order="id").json["items"], rest("towns", order="id").json):
         assert {row["id"]: (row["place"], row["extent"]) for row in items} == expected
     assert rest("towns", select="lon:place->coordinates->0", id="eq.7").json == [{"lon": 4.9041}]
     groups = rest("towns", select="place,count()", id="in.(1,7)").json
@@ -96,35 +81,35 @@ def test_places_are_written_and_answered_on_every_path(geo_database: str, invoke
     assert invoke("lake.delete_dataset", path=PATH).status == 204
     assert invoke("lake.create_dataset", body=DEFINITION).status == 201
     assert insert(invoke, texts.body, "text/csv").status == 201
-    again = _query(invoke, order="id").json["items"]
+    again = query(invoke, order="id").json["items"]
     assert {row["id"]: (row["place"], row["extent"]) for row in again} == expected
 
 
 def test_filters_find_places_in_both_dialects(towns: str, invoke: Invoker) -> None:
     holland = json.dumps(square(4, 52, 2))
-    assert _both(invoke, place=f"within.{holland}") == [1, 2]
-    assert _both(invoke, place="within.POLYGON((4 52,6 52,6 54,4 54,4 52))") == [1, 2]
-    assert _both(invoke, extent=f"within.{holland}") == [1, 2]
-    assert _both(invoke, extent="intersects.POINT(4.5 52.5)") == [1]
-    assert _both(invoke, extent="intersects.LINESTRING(4.5 52.5,5.5 52.5)") == [1, 2]
-    assert _both(invoke, place=NEAR_AMSTERDAM) == [1]
-    assert _both(invoke, place="dwithin.(4.9,52.37,40000)") == [1, 2]
-    assert _both(invoke, place="dwithin.(4.9,52.37,20100000)") == [1, 2, 3, 4, 5]
-    assert _both(invoke, place="bbox.(2,48,5,53)") == [1, 3]
+    assert both(invoke, place=f"within.{holland}") == [1, 2]
+    assert both(invoke, place="within.POLYGON((4 52,6 52,6 54,4 54,4 52))") == [1, 2]
+    assert both(invoke, extent=f"within.{holland}") == [1, 2]
+    assert both(invoke, extent="intersects.POINT(4.5 52.5)") == [1]
+    assert both(invoke, extent="intersects.LINESTRING(4.5 52.5,5.5 52.5)") == [1, 2]
+    assert both(invoke, place=NEAR_AMSTERDAM) == [1]
+    assert both(invoke, place="dwithin.(4.9,52.37,40000)") == [1, 2]
+    assert both(invoke, place="dwithin.(4.9,52.37,20100000)") == [1, 2, 3, 4, 5]
+    assert both(invoke, place="bbox.(2,48,5,53)") == [1, 3]
     # What lies on the boundary is inside
-    assert _both(invoke, place="bbox.(4.9041,52.3676,5,53)") == [1]
+    assert both(invoke, place="bbox.(4.9041,52.3676,5,53)") == [1]
     # West of the antimeridian and east of it, in one box and within one distance
-    assert _both(invoke, place="bbox.(170,-30,-170,0)") == [4, 5]
-    assert _both(invoke, place="dwithin.(-179.9,-17,300000)") == [4]
-    assert _both(invoke, place="is.null") == [6]
+    assert both(invoke, place="bbox.(170,-30,-170,0)") == [4, 5]
+    assert both(invoke, place="dwithin.(-179.9,-17,300000)") == [4]
+    assert both(invoke, place="is.null") == [6]
     # A polygon that crosses itself encloses two triangles
-    assert _both(invoke, place="within.POLYGON((2 48,3 50,3 48,2 50,2 48))") == [3]
+    assert both(invoke, place="within.POLYGON((2 48,3 50,3 48,2 50,2 48))") == [3]
     rest = Rest()
     some: dict[str, Any] = {
         "or": f'(place.{NEAR_AMSTERDAM},place.within."POLYGON((2 48,3 48,3 49,2 49,2 48))")'
     }
-    assert _ids(rest("towns", **some)) == [1, 3]
-    assert _ids(rest("towns", place=f"not.{NEAR_AMSTERDAM}")) == [2, 3, 4, 5]
+    assert ids(rest("towns", **some)) == [1, 3]
+    assert ids(rest("towns", place=f"not.{NEAR_AMSTERDAM}")) == [2, 3, 4, 5]
     assert rest.delete("towns", place=NEAR_AMSTERDAM).json[0]["name"] == "Amsterdam"
 
 
@@ -156,7 +141,7 @@ UNFIT: list[dict[str, Any]] = [
 
 def test_what_places_cannot_do_is_refused(towns: str, invoke: Invoker) -> None:
     for filters in UNFIT:
-        ours, theirs = _query(invoke, **filters), Rest()("towns", **filters)
+        ours, theirs = query(invoke, **filters), Rest()("towns", **filters)
         assert (ours.status, theirs.status) == (422, 400), (ours.body, theirs.body)
         assert set(ours.fields) == set(filters)
         assert theirs.json["code"] in ("22P02", "42883")
@@ -190,7 +175,7 @@ def test_what_is_no_such_place_is_refused_by_row(towns: str, invoke: Invoker) ->
         assert (answer.status, answer.json["errors"][0]["field"]) == (422, "records.1.place")
         answer = Rest().post("towns", [{"id": 21, "place": value}])
         assert (answer.status, answer.json["code"]) == (400, "22P02")
-    assert _both(invoke, id="gte.20") == []
+    assert both(invoke, id="gte.20") == []
 
 
 def test_a_polygon_that_crosses_itself_is_refused_or_kept_aside(
@@ -279,116 +264,6 @@ def test_a_search_shows_places_and_is_filtered_by_them(towns: str, invoke: Invok
     assert [hit["record"] for hit in hits[1]] == [{"id": 1, "place": point(AMSTERDAM)}]
 
 
-def test_a_place_is_masked_whole(geo_database: str, invoke: Invoker) -> None:
-    # Given
-    masked = json.loads(json.dumps(DEFINITION))
-    masked["columns"][2] |= {"sensitivity": "personal", "masking": {"roles": {"admin": "full"}}}
-    assert invoke("lake.create_dataset", body=masked).status == 201
-    assert insert(invoke, ROWS).status == 201
-    # Then
-    rest = Rest()
-    assert [row["place"] for row in rest("towns").json] == [None] * len(ROWS)
-    assert [row["place"] for row in _query(invoke).json["items"]] == [None] * len(ROWS)
-    features = rest("towns", GEOJSON, select="id,place").json["features"]
-    assert [feature["geometry"] for feature in features] == [None] * len(ROWS)
-    assert _query(invoke, place=NEAR_AMSTERDAM).status == 422
-    assert rest("towns", place=NEAR_AMSTERDAM).status == 400
-    assert rest("towns", select="place->coordinates").status == 400
-    masked["columns"][2]["masking"] = {"others": "partial"}
-    assert invoke("lake.create_dataset", body={**masked, "name": "partly"}).status == 422
-    masked["columns"][2] |= {"masking": None, "protection": "encrypted"}
-    answer = invoke("lake.create_dataset", body={**masked, "name": "sealed"})
-    assert (answer.status, "mask it" in answer.body) == (422, True)
-
-
-def test_columns_of_places_come_and_go(towns: str, invoke: Invoker) -> None:
-    def change(*changes: dict[str, Any]) -> Answer:
-        return invoke("lake.change_dataset", path=PATH, body={"changes": list(changes)})
-
-    area = {"name": "area", "type": "geo", "geo": {"kind": "Polygon"}}
-    assert change({"op": "add_column", "column": area}).status == 200
-    rest = Rest()
-    assert rest.patch("towns", {"area": square(4, 52)}, id="eq.1").status == 200
-    assert change({"op": "rename_column", "column": "area", "name": "region"}).status == 200
-    assert _both(invoke, area="intersects.POINT(4.5 52.5)") == [1]
-    assert _both(invoke, region="bbox.(4,52,4.1,52.1)") == [1]
-    assert len(_indexes(towns, "region")) == 2
-    assert change({"op": "widen_column", "column": "region", "type": "json"}).status == 422
-    old = {"op": "deprecate_column", "column": "region", "reason": "extent says it"}
-    assert change(old).status == 200
-    dropped = change({"op": "drop_column", "column": "region"})
-    assert dropped.status == 200, dropped.body
-    assert _indexes(towns, "region") == []
-    assert rest("towns", region="is.null").status == 400
-
-
-def _indexes(database: str, column: str) -> list[str]:
-    with psycopg.connect(database) as connection:
-        rows = connection.execute(
-            "SELECT indexdef FROM pg_indexes WHERE schemaname = 'lake_data' AND indexdef LIKE %s",
-            (f"%gist%{column}%",),
-        )
-        return [row[0] for row in rows]
-
-
-def test_a_declaration_by_schema_has_places(geo_database: str, invoke: Invoker) -> None:
-    # Given
-    schema = {
-        "type": "object",
-        "properties": {
-            "id": {"type": "integer"},
-            "place": {"type": "object", "x-geo": {"kind": "Point"}},
-        },
-    }
-    # When
-    answer = invoke("lake.create_dataset", body={"name": "sites", "json_schema": schema})
-    # Then
-    assert answer.status == 201
-    assert answer.json["columns"][1]["geo"] == {"kind": "Point"}
-
-
-SENSELESS: list[dict[str, Any]] = [
-    {"key": ["place"]},
-    {"indexes": [["place"]]},
-    {"unique": [["place"]]},
-    {"columns": [{"name": "id", "type": "integer", "geo": {}}]},
-    {"columns": [{"name": "id", "type": "geo"}]},
-    {"columns": [{"name": "id", "type": "geo", "geo": {"kind": "Cube"}}]},
-    {"columns": [{"name": "id", "type": "geo", "geo": {}, "default": point(UTRECHT)}]},
-    {"columns": [{"name": "id", "type": "geo", "geo": {}, "checks": {"minimum": 1}}]},
-]
-
-
-def test_declarations_without_sense_are_refused(geo_database: str, invoke: Invoker) -> None:
-    for change in SENSELESS:
-        body = {**DEFINITION, **({"key": []} if "columns" in change else {}), **change}
-        assert invoke("lake.create_dataset", body=body).status == 422, change
-
-
-def test_without_postgis_there_is_an_answer_that_says_what_to_do(
-    database: str, invoke: Invoker
-) -> None:
-    # When
-    refused = invoke("lake.create_dataset", body=DEFINITION)
-    # Then
-    assert (refused.status, refused.json["code"]) == (501, "not_available")
-    assert refused.headers["content-type"].startswith("application/problem+json")
-    assert "DATAPUNK_POSTGIS=1" in refused.json["detail"]
-    assert "Postgis=true" in refused.json["detail"]
-    # Given
-    plain = {**DEFINITION, "columns": DEFINITION["columns"][:2]}
-    assert invoke("lake.create_dataset", body=plain).status == 201
-    # When
-    column = {"name": "place", "type": "geo", "geo": {}}
-    body = {"changes": [{"op": "add_column", "column": column}]}
-    added = invoke("lake.change_dataset", path=PATH, body=body)
-    features = Rest()("towns", GEOJSON)
-    # Then
-    assert added.status == 501
-    assert (features.status, features.json["code"]) == (501, "0A000")
-    assert "DATAPUNK_POSTGIS=1" in features.json["message"]
-
-
 def test_the_indexes_serve(towns: str, invoke: Invoker) -> None:
     # Given: so many rows that looking at each would be slower
     with psycopg.connect(towns) as connection:
@@ -406,7 +281,7 @@ def test_the_indexes_serve(towns: str, invoke: Invoker) -> None:
     for filters in ({"place": NEAR_AMSTERDAM}, {"place": "bbox.(4.8,52.3,4.95,52.4)"}):
         # When
         before = _scans(towns)
-        assert _both(invoke, **filters) == [1]
+        assert both(invoke, **filters) == [1]
         # Then: a connection tells of its scans when it ends
         forget_connections()
         assert eventually(partial(_scans, towns, above=before))
