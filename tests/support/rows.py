@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from datapunk.lake.columns import Column, ColumnType
+from datapunk.lake.geometry import GeoRules
 from datapunk.lake.searchable import VectorRules
 from hypothesis import strategies as st
 
@@ -31,6 +32,10 @@ def _ranges(bounds: st.SearchStrategy[Any]) -> st.SearchStrategy[str]:
     return st.just("empty") | pairs.map(lambda pair: f"[{pair[0]},{pair[1]})")
 
 
+NOT_EVERYWHERE = (ColumnType.GEO,)
+"""Types that need an extension few databases have; tests of their own draw their values."""
+KINDS = tuple(kind for kind in ColumnType if kind not in NOT_EVERYWHERE)
+"""Types that columns have in every database."""
 VALUES: dict[ColumnType, st.SearchStrategy[Any]] = {
     # An empty CSV field is null, so no format can be asked for an empty text in all three.
     ColumnType.TEXT: TEXTS.filter(bool),
@@ -68,13 +73,14 @@ VALUES: dict[ColumnType, st.SearchStrategy[Any]] = {
 def column_of(name: str, kind: ColumnType, *, nullable: bool = True) -> Column:
     """Return a column of any type, with what the type needs to be declared."""
     rules = VectorRules(dimension=DIMENSION) if kind is ColumnType.VECTOR else None
-    return Column(name=name, type=kind, nullable=nullable, vector=rules)
+    places = GeoRules() if kind is ColumnType.GEO else None
+    return Column(name=name, type=kind, nullable=nullable, vector=rules, geo=places)
 
 
 @st.composite
 def columns_and_rows(draw: st.DrawFn) -> tuple[list[Column], list[dict[str, Any]]]:
     """Draw columns of any types, and rows that fit them; None stands for null."""
-    kinds = draw(st.lists(st.sampled_from(list(ColumnType)), min_size=1, max_size=5))
+    kinds = draw(st.lists(st.sampled_from(KINDS), min_size=1, max_size=5))
     columns = [
         column_of(f"c{place}_{kind}", kind, nullable=draw(st.booleans()))
         for place, kind in enumerate(kinds)

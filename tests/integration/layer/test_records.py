@@ -22,7 +22,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tests.support.invoking import Invoker
-from tests.support.rows import TEXTS, WRITERS, columns_and_rows
+from tests.support.rows import NOT_EVERYWHERE, TEXTS, WRITERS, columns_and_rows
 
 pytestmark = pytest.mark.usefixtures("database", "no_broker")
 _numbers = itertools.count()
@@ -40,7 +40,13 @@ READERS: dict[ColumnType, Callable[[Any], Any]] = {
     ColumnType.VECTOR: lambda value: value,
     **dict.fromkeys(RANGES, str),
 }
-UNSORTED = (ColumnType.JSON, ColumnType.BOOLEAN, ColumnType.VECTOR, *RANGES)
+UNSORTED = (
+    ColumnType.JSON,
+    ColumnType.BOOLEAN,
+    ColumnType.VECTOR,
+    *NOT_EVERYWHERE,
+    *RANGES,
+)
 """Types that Python has no order for, or another one."""
 OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     "eq": operator.eq,

@@ -49,6 +49,8 @@ class Transaction:
         self.after_commit: list[Callable[[], None]] = []
         self.copied = 0
         """Rows the database has taken in the last COPY."""
+        self.role: str | None = None
+        """In whose name statements run, None for the caller's own."""
 
     def execute(self, statement: Statement, parameters: Parameters = None) -> int:
         """Run a statement and return the number of rows it touched."""
@@ -122,8 +124,14 @@ class Transaction:
         """
         with translated():
             self.connection.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(role)))
-            yield
-            self.connection.execute("SET LOCAL ROLE NONE")
+            before, self.role = self.role, role
+            try:
+                yield
+            finally:
+                self.role = before
+            self.connection.execute(
+                sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(before or "none"))
+            )
 
 
 @contextmanager

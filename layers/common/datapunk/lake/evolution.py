@@ -48,6 +48,7 @@ from datapunk.lake.datasets import (
     to_dataset,
 )
 from datapunk.lake.definitions import Definition, stage_definition
+from datapunk.lake.geo import require_postgis
 from datapunk.lake.partitions import OWNER_ROLE, bounded_locks
 from datapunk.lake.privacy.declared import Mask
 from datapunk.lake.tables import broken_by, require_patterns
@@ -193,6 +194,7 @@ def _planned(tx: Transaction, before: Dataset, wanted: DatasetChanges) -> list[D
             errors=[FieldError(column, why, "incompatible") for column, why in found],
         )
     _require_unreferenced(tx, before, after)
+    require_postgis(tx, after.columns)
     require_patterns(tx, after.columns)
     return states
 

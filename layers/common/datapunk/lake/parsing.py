@@ -182,7 +182,7 @@ def writer_of(kind: ColumnType) -> Any:
         return lambda value: "t" if value else "f"
     if kind in (ColumnType.DATE, ColumnType.TIMESTAMP):
         return lambda value: value.isoformat()
-    if kind in (ColumnType.JSON, ColumnType.VECTOR):
+    if kind in (ColumnType.JSON, ColumnType.VECTOR, ColumnType.GEO):
         return lambda value: quoted(orjson.dumps(value).decode())
     return quoted
 

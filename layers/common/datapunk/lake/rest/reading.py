@@ -21,6 +21,7 @@ from datapunk.lake.rest.documents import (
     require_single,
 )
 from datapunk.lake.rest.errors import RestError
+from datapunk.lake.rest.features import require_place
 from datapunk.lake.rest.requests import RestRequest
 from datapunk.lake.rest.resolving import resolve
 from datapunk.lake.rest.statements import bad_search
@@ -61,6 +62,7 @@ def read_selection(
     """Return the rows of a checked selection as the request wants them. Raises as `read_records` does."""
     if not select.names:
         raise RestError(400, "PGRST100", "select names no column")
+    require_place(tx, select, request.form)
     with bad_search(select):
         total = _total(tx, disclosure, select, request.preferences.count, most, source)
         # Beyond the last row there is nothing to look for.

@@ -11,6 +11,7 @@ from datapunk.lake import operators
 from datapunk.lake.casts import CASTS
 from datapunk.lake.columns import IDENTIFIER, ColumnType
 from datapunk.lake.datasets import Dataset, find_dataset
+from datapunk.lake.geo import read_finding
 from datapunk.lake.plan import (
     Comparison,
     Condition,
@@ -163,6 +164,8 @@ class _Resolver:
         if item.resource is not None:
             return _related_key(item, embeds)
         by = _grouped_key(dataset, item, outputs) if grouped else _field(dataset, item.path)
+        if isinstance(by, Field) and by.kind is ColumnType.GEO:
+            raise unfit_operator(f"{item.path.name} is a place, and places have no order")
         return SortKey(by, item.descending, item.nulls_first)
 
 
@@ -321,6 +324,8 @@ def _value(field: Field, operator: str, text: str | Argument, *, listed: bool) -
 
 
 def _one_value(field: Field, operator: str, text: str) -> Any:
+    if operator in operators.FINDING:
+        return read_finding(operator, text)
     if operator in operators.SEARCHES:
         return read_value(ColumnType.TEXT, text)
     if operator in ("like", "ilike"):
