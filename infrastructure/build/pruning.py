@@ -25,8 +25,8 @@ _PYARROW = re.compile(
     r"[a-z_]*\.cpython"
     r"|libarrow_python\.so(\.\d+\.\d+\.\d+)?$"
 )
-"""Of pyarrow: sources, stores and services that Datapunk reaches otherwise, and copies of one library that were
-links to it before they were in a wheel; what loads it asks for the name with one number."""
+"""Of pyarrow: sources, stores and services that Datapunk reaches otherwise, and copies of one library that
+were links to it before they were in a wheel; what loads it asks for the name with one number."""
 
 
 def is_needless(path: PurePosixPath) -> bool:

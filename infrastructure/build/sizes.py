@@ -1,7 +1,7 @@
 """Sizes of what `sam build` made, against the limits: `python -m infrastructure.build.sizes`.
 
-Lambda takes 250 MiB for a function with its layers, unzipped. The budgets are below that. The common layer has
-its own, since every cold start reads it; the analytics layer has what is left beside it.
+Lambda takes 250 MiB for a function with its layers, unzipped. The budgets are below that. The common layer
+has its own, since every cold start reads it; the analytics layer has what is left beside it.
 """
 
 from __future__ import annotations

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from infrastructure.build.sizes import FUNCTION_LIMIT, LAYER_LIMITS, measure
 
 LAYER_LIMIT = LAYER_LIMITS["CommonLayer"]
-TEMPLATE = {
+TEMPLATE: dict[str, Any] = {
     "Globals": {"Function": {"Layers": [{"Ref": "CommonLayer"}]}},
     "Resources": {
         "CommonLayer": {"Type": "AWS::Serverless::LayerVersion"},
