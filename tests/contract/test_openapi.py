@@ -87,7 +87,14 @@ def filter_case(context: Any, case: schemathesis.Case[Any]) -> bool:
     return not any("unknown-property" in name for name in case.headers or ())
 
 
-@schemathesis.serializer("text/csv", "application/x-ndjson", "application/cloudevents+json")
+@schemathesis.serializer(
+    "text/csv",
+    "application/x-ndjson",
+    "application/cloudevents+json",
+    "application/vnd.apache.avro",
+    "application/vnd.apache.parquet",
+    "avro/binary",
+)
 def as_it_is(context: Any, value: Any) -> bytes:
     """Send a body of these types: text as it is, anything else as JSON."""
     return value.encode() if isinstance(value, str) else json.dumps(value).encode()

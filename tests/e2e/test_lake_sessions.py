@@ -17,6 +17,7 @@ from tests.e2e.clone import Clone
 CONSOLE = re.compile(r"```console\n(.*?)```", re.DOTALL)
 HOW_TOS = (
     "change-a-dataset",
+    "load-and-export-parquet",
     "load-files-with-bad-rows",
     "protect-personal-data",
     "search-a-dataset",
