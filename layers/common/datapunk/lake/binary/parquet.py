@@ -21,8 +21,9 @@ MOST_NESTED = 4_000_000
 """Values inside lists and maps of a body: a few bytes may say that there are a billion."""
 _LONGEST_LIST = 2_000
 """Values of a list in an uploaded file, on the average of a row group: as many as the longest vector has."""
-_BATCH_ROWS = 1_024
-_NESTED_BATCH_ROWS = 64
+_BATCH_BYTES = 4 * 1024 * 1024
+_BATCH_ROWS = 8_192
+_NESTED_BATCH_ROWS = 1_024
 _BUFFER_BYTES = 1024 * 1024
 """Bytes that are read ahead of each column."""
 
@@ -69,8 +70,11 @@ class ParquetFile:
             self._done += _packed(group)
 
     def _group(self, index: int, skipped: int) -> Iterator[Record]:
+        group = self._groups[index]
+        # Of large rows fewer at a time, by what they are on the average.
+        rows = _BATCH_BYTES * group.num_rows // max(1, _unpacked(group))
         batches = self._file.iter_batches(
-            batch_size=self._batch_rows, row_groups=[index], use_threads=False
+            batch_size=max(1, min(rows, self._batch_rows)), row_groups=[index], use_threads=False
         )
         while True:
             with _reading():
@@ -112,7 +116,7 @@ class ParquetFile:
         whole = 0
         for group in self._groups:
             chunks = [group.column(place) for place in range(group.num_columns)]
-            size = sum(chunk.total_uncompressed_size for chunk in chunks)
+            size = _unpacked(group)
             whole += size
             if size > MOST_GROUP_BYTES:
                 raise PayloadTooLargeError(
@@ -131,6 +135,11 @@ class ParquetFile:
             )
 
 
+def _unpacked(group: Any) -> int:
+    columns = range(group.num_columns)
+    return sum(group.column(place).total_uncompressed_size for place in columns)
+
+
 def _packed(group: Any) -> int:
     return sum(group.column(place).total_compressed_size for place in range(group.num_columns))
 
@@ -140,8 +149,12 @@ def _values(column: Any) -> list[Any]:
     import pyarrow as pa
 
     if pa.types.is_dictionary(column.type):
-        known = _values(column.dictionary)
-        return [None if index is None else known[index] for index in column.indices.to_pylist()]
+        # Every batch has all texts of its page, of which its rows use some.
+        indices = column.indices.to_pylist()
+        used = sorted({index for index in indices if index is not None})
+        texts = _values(column.dictionary.take(pa.array(used, pa.int64())))
+        known = dict(zip(used, texts, strict=True))
+        return [None if index is None else known[index] for index in indices]
     if pa.types.is_timestamp(column.type):
         return _moments(column)
     try:
