@@ -84,7 +84,13 @@ def filter_case(context: Any, case: schemathesis.Case[Any]) -> bool:
 
 
 @schemathesis.serializer(
-    "text/csv", "application/x-ndjson", "application/cloudevents+json", "application/geo+json"
+    "text/csv",
+    "application/x-ndjson",
+    "application/cloudevents+json",
+    "application/geo+json",
+    "application/vnd.apache.avro",
+    "application/vnd.apache.parquet",
+    "avro/binary",
 )
 def as_it_is(context: Any, value: Any) -> bytes:
     """Send a body of these types: text as it is, anything else as JSON."""

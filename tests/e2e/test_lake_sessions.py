@@ -18,6 +18,7 @@ CONSOLE = re.compile(r"```console\n(.*?)```", re.DOTALL)
 HOW_TOS = (
     "change-a-dataset",
     "find-places",
+    "load-and-export-parquet",
     "load-files-with-bad-rows",
     "protect-personal-data",
     "register-a-function",

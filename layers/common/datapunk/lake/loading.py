@@ -10,6 +10,7 @@ import gzip
 import hashlib
 import io
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import IO, cast
 from uuid import UUID
@@ -35,13 +36,15 @@ from datapunk.lake import uploads
 from datapunk.lake.columns import Column
 from datapunk.lake.datasets import Dataset, find_dataset
 from datapunk.lake.ingest import allowed_rows, copy_rows, receipt_of
-from datapunk.lake.parsing import CSV, Parsed, Rows, header_columns
+from datapunk.lake.parsing import CSV, FILES, Parsed, Rows, header_columns
 from datapunk.lake.sifting import Batch, Sifted
 from datapunk.lake.splitting import (
     CHUNK_ROWS,
     Chunk,
     Layout,
     Lines,
+    Positioned,
+    Record,
     batch_of,
     layout_of,
     records_of,
@@ -149,15 +152,8 @@ def _digest(job: Held, found: Found) -> str:
 
 def _chunks(job: Held, found: Found) -> str:
     """Store chunk after chunk from where the last one ended."""
-    raw = ObjectFile(found)
-    stream = _opened(raw, compressed=job.compressed)
     place = _Place(job.layout, job.position, job.rows_read, job.quarantined)
-    if job.media_type == CSV and place.layout is None:
-        with transaction() as tx:
-            columns = _dataset(tx, job, hold=False).columns
-        place.layout, place.position = layout_of(stream, columns)
-    lines = Lines(stream, place.position)
-    records = records_of(lines, job.media_type, place.layout)
+    source, records, bytes_done = _begun(job, ObjectFile(found), place)
     ended = False
     while not ended:
         if remaining_seconds() < ENOUGH_SECONDS:
@@ -165,12 +161,33 @@ def _chunks(job: Held, found: Found) -> str:
             uploads.start(job.id)
             return "continued"
         allowed_rows(job.dataset)
-        chunk = take(records, lines)
-        read = raw.tell() if job.compressed else chunk.position
-        _store(job, place, chunk, found.size if chunk.ended else read)
+        chunk = take(records, source)
+        _store(job, place, chunk, found.size if chunk.ended else bytes_done())
         ended = chunk.ended
         relay_now()
     return "done"
+
+
+def _begun(
+    job: Held, raw: ObjectFile, place: _Place
+) -> tuple[Positioned, Iterator[Record], Callable[[], int]]:
+    """Return what the file is read from, its records from the place on, and what tells the bytes read."""
+    if job.media_type in FILES:
+        from datapunk.lake.binary.bodies import open_file
+
+        file = open_file(job.media_type, raw, _columns(job), place.position)
+        return file, file.records(), file.bytes_done
+    stream = _opened(raw, compressed=job.compressed)
+    if job.media_type == CSV and place.layout is None:
+        place.layout, place.position = layout_of(stream, _columns(job))
+    lines = Lines(stream, place.position)
+    records = records_of(lines, job.media_type, place.layout)
+    return lines, records, raw.tell if job.compressed else lambda: lines.position
+
+
+def _columns(job: Held) -> list[Column]:
+    with transaction() as tx:
+        return list(_dataset(tx, job, hold=False).columns)
 
 
 def _store(job: Held, place: _Place, chunk: Chunk, bytes_done: int) -> None:

@@ -30,7 +30,7 @@ from datapunk.errors import (
 )
 from datapunk.identity import SYSTEM, Caller, caller_from_document
 from datapunk.lake.datasets import Dataset
-from datapunk.lake.parsing import CSV, JSON, NDJSON
+from datapunk.lake.parsing import AVRO, CSV, FILES, JSON, NDJSON, PARQUET
 from datapunk.lake.receipts import OnError, Receipt
 from datapunk.lake.splitting import Chunk, Layout
 from datapunk.lake.staging import OnConflict
@@ -56,7 +56,9 @@ class Encoding(StrEnum):
 class UploadRequest(BaseModel, extra="forbid"):
     """A file that is going to be uploaded, and what is wanted where its rows do not fit or exist."""
 
-    media_type: str = Field(description=f"`{CSV}` or `{NDJSON}`, in UTF-8.", examples=[CSV])
+    media_type: str = Field(
+        description=f"`{CSV}` or `{NDJSON}`, in UTF-8; `{AVRO}` or `{PARQUET}`.", examples=[CSV]
+    )
     encoding: Encoding | None = Field(default=None, description="How the file is compressed.")
     on_error: OnError = Field(
         default=OnError.QUARANTINE, description="`quarantine`: all or nothing needs one request."
@@ -326,11 +328,17 @@ def _held(row: Row, holder: UUID) -> Held:
 
 
 def _require_possible(dataset: Dataset, wanted: UploadRequest) -> None:
-    if wanted.media_type not in (CSV, NDJSON):
+    if wanted.media_type not in (CSV, NDJSON, *FILES):
         more = " An array has no lines: write one object on each." * (wanted.media_type == JSON)
+        listed = f"{CSV}, {NDJSON}, {AVRO} or {PARQUET}"
         raise InvalidInputError(
-            f"A file that is uploaded is {CSV} or {NDJSON}.{more}",
-            errors=[FieldError("media_type", f"must be {CSV} or {NDJSON}", "enum")],
+            f"A file that is uploaded is {listed}.{more}",
+            errors=[FieldError("media_type", f"must be {listed}", "enum")],
+        )
+    if wanted.encoding is not None and wanted.media_type in FILES:
+        raise InvalidInputError(
+            "Avro and Parquet are compressed inside: leave `encoding` out, and upload the file as it is.",
+            errors=[FieldError("encoding", "does not go with the media type", "encoding")],
         )
     if wanted.on_error is OnError.REJECT:
         raise InvalidInputError(
