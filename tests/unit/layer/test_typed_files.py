@@ -20,7 +20,7 @@ from datapunk.errors import (
     MalformedRequestError,
     PayloadTooLargeError,
 )
-from datapunk.lake.binary import bodies
+from datapunk.lake.binary import bodies, parquet
 from datapunk.lake.binary.avro import AvroFile
 from datapunk.lake.binary.parquet import ParquetFile
 from datapunk.lake.columns import Column, ColumnType
@@ -198,21 +198,46 @@ def test_a_text_in_many_rows_is_refused_before_it_fills_the_memory(
 ) -> None:
     # Given a file of some kilobytes: one text of a megabyte, in 2,000 rows
     monkeypatch.setattr(bodies, "MOST_TEXT", 9_000_000)
-    content = _parquet(t=pa.array(["x" * 1_000_000] * 2_000).dictionary_encode())
+    text = pa.DictionaryArray.from_arrays(pa.array([0] * 2_000), ["x" * 1_000_000])
+    content = _parquet(t=text)
     assert len(content) < 100_000
     # When / Then
     with pytest.raises(PayloadTooLargeError, match="characters of JSON"):
         _read(PARQUET, content, NAMES)
 
 
-def test_lists_of_very_many_values_are_refused() -> None:
-    # Given a file of some kilobytes that has five million numbers
-    values = pa.array([1] * 5_000_000, pa.int8())
-    content = _parquet(t=pa.ListArray.from_arrays([0, len(values)], values))
+@pytest.mark.parametrize("most", [1_000_000, parquet.MOST_BATCH_BYTES])
+def test_lists_of_very_many_values_are_refused(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    # Given a file of some kilobytes: one row, a list of millions of numbers
+    monkeypatch.setattr(parquet, "MOST_BATCH_BYTES", most)
+    count = 2_200_000
+    values = pa.Array.from_buffers(pa.int8(), count, [None, pa.py_buffer(bytes(count))])
+    content = _parquet(t=pa.ListArray.from_arrays([0, count], values))
     assert len(content) < 100_000
-    # When / Then
-    with pytest.raises(PayloadTooLargeError, match="4,000,000 values"):
+    # When / Then it is too much to be read, or for a row
+    with pytest.raises(
+        (PayloadTooLargeError, InvalidInputError), match=r"4,194,304 char|1,000,000 may be read"
+    ):
         _read(PARQUET, content, NAMES)
+
+
+def test_no_byte_of_what_a_parquet_file_says_of_itself_ends_the_process() -> None:
+    # Given a file whose metadata, all but one byte, are sound: pyarrow ends the process at some of them
+    whole = as_parquet(NAMES, ROWS[:3], store_schema=False)
+    size = int.from_bytes(whole[-8:-4], "little")
+    read = 0
+    for place in range(len(whole) - 8 - size, len(whole) - 8):
+        for value in (0, whole[place] ^ 2):
+            content = bytearray(whole)
+            content[place] = value
+            # When / Then
+            try:
+                _read(PARQUET, bytes(content), NAMES)
+            except DatapunkError as error:
+                assert error.status in (400, 413, 422)
+            else:
+                read += 1
+    assert read > 0
 
 
 def test_a_parquet_body_is_bounded_as_a_compressed_one(monkeypatch: pytest.MonkeyPatch) -> None:

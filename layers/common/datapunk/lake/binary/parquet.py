@@ -1,10 +1,12 @@
 """Parquet files: rows of one row group after the other, a batch at a time.
 
-What a file says of itself bounds it before it is read. It may lie; what is made of it is counted, too.
+What a file says of itself bounds it before it is read. It may lie; what is made of it is counted, too. It is
+not asked what it says of a column of a row group: where that is damaged, pyarrow (26.0) ends the process.
 """
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,10 +19,8 @@ from datapunk.lake.splitting import Record
 
 MOST_GROUP_BYTES = 1024 * 1024 * 1024
 """Of one row group, unpacked. It is read page by page, so memory is not that of a group."""
-MOST_NESTED = 4_000_000
-"""Values inside lists and maps of a body: a few bytes may say that there are a billion."""
-_LONGEST_LIST = 2_000
-"""Values of a list in an uploaded file, on the average of a row group: as many as the longest vector has."""
+MOST_BATCH_BYTES = 64 * 1024 * 1024
+"""Of some rows, as they are in memory: a few bytes of a file may say that there are a billion values."""
 _BATCH_BYTES = 4 * 1024 * 1024
 _BATCH_ROWS = 8_192
 _NESTED_BATCH_ROWS = 1_024
@@ -40,7 +40,6 @@ class ParquetFile:
         self, source: Any, columns: Sequence[Column], position: int = 0, *, most: int | None = None
     ) -> None:
         self.position = position
-        self._done = 0
         self._most = most
         with _reading():
             self._file, self._batch_rows = self._opened(source)
@@ -53,26 +52,27 @@ class ParquetFile:
         self._require_bounded()
 
     def bytes_done(self) -> int:
-        """Return how many bytes of the file have been read: those of the row groups that are done."""
-        return self._done
-
-    def rows(self) -> int:
-        """Return how many rows the file says it has."""
-        return int(self._file.metadata.num_rows)
+        """Return how many bytes of the file have been read, as if all rows had the same size."""
+        rows = self._file.metadata.num_rows
+        return int(self._size * self.position // rows) if rows else self._size
 
     def records(self) -> Iterator[Record]:
         """Yield the rows from the place on."""
-        first = 0
+        start, first = self.position, 0
         for index, group in enumerate(self._groups):
-            if self.position < first + group.num_rows:
-                yield from self._group(index, self.position - first)
-            first += group.num_rows
-            self._done += _packed(group)
+            last = first + group.num_rows
+            if start < last:
+                yield from self._group(index, max(0, start - first))
+                if self.position != last:
+                    raise MalformedRequestError(
+                        "A row group of the file has other rows than it says."
+                    )
+            first = last
 
     def _group(self, index: int, skipped: int) -> Iterator[Record]:
         group = self._groups[index]
         # Of large rows fewer at a time, by what they are on the average.
-        rows = _BATCH_BYTES * group.num_rows // max(1, _unpacked(group))
+        rows = _BATCH_BYTES * group.num_rows // max(1, group.total_byte_size)
         batches = self._file.iter_batches(
             batch_size=max(1, min(rows, self._batch_rows)), row_groups=[index], use_threads=False
         )
@@ -84,6 +84,11 @@ class ParquetFile:
             if skipped >= batch.num_rows:
                 skipped -= batch.num_rows
                 continue
+            if batch.nbytes > MOST_BATCH_BYTES:
+                raise PayloadTooLargeError(
+                    f"{batch.num_rows:,} rows of the Parquet file have {batch.nbytes:,} bytes when they are "
+                    f"unpacked, and {MOST_BATCH_BYTES:,} may be read at once."
+                )
             part, skipped = batch.slice(skipped), 0
             with _reading():
                 values = [_values(column) for column in part.columns]
@@ -102,6 +107,7 @@ class ParquetFile:
         # A text that stands in many rows is then one object, however many rows a few bytes say there are.
         texts = [leaf.path for leaf in leaves if leaf.physical_type == "BYTE_ARRAY"]
         nested = any(leaf.max_repetition_level for leaf in leaves)
+        self._size = source.seek(0, io.SEEK_END)
         source.seek(0)
         file = pq.ParquetFile(
             source,
@@ -115,33 +121,16 @@ class ParquetFile:
     def _require_bounded(self) -> None:
         whole = 0
         for group in self._groups:
-            chunks = [group.column(place) for place in range(group.num_columns)]
-            size = _unpacked(group)
-            whole += size
-            if size > MOST_GROUP_BYTES:
+            whole += group.total_byte_size
+            if group.total_byte_size > MOST_GROUP_BYTES:
                 raise PayloadTooLargeError(
                     f"A row group of a Parquet file may have {MOST_GROUP_BYTES:,} bytes at most when it is "
                     "unpacked: write smaller ones."
-                )
-            mean = _LONGEST_LIST if self._most is None else 1
-            values = max(MOST_NESTED, group.num_rows * mean)
-            if any(chunk.num_values > values for chunk in chunks):
-                raise PayloadTooLargeError(
-                    f"Lists in this Parquet file may have {values:,} values at most."
                 )
         if self._most is not None and whole > self._most:
             raise PayloadTooLargeError(
                 f"A body may have {self._most:,} bytes at most when it is unpacked: upload larger files."
             )
-
-
-def _unpacked(group: Any) -> int:
-    columns = range(group.num_columns)
-    return sum(group.column(place).total_uncompressed_size for place in columns)
-
-
-def _packed(group: Any) -> int:
-    return sum(group.column(place).total_compressed_size for place in range(group.num_columns))
 
 
 def _values(column: Any) -> list[Any]:
