@@ -12,10 +12,11 @@ from psycopg.rows import dict_row
 
 from datapunk.commits import Hook, before_each_commit
 from datapunk.context import current, remaining_seconds
-from datapunk.database.connection import acquire, discard
+from datapunk.database.connection import acquire, connect, discard
 from datapunk.database.failures import translate, translated
 from datapunk.errors import DeadlineExceededError, UnavailableError
 from datapunk.identity import Caller
+from datapunk.settings import settings
 
 Row = dict[str, Any]
 Parameters = Sequence[Any] | dict[str, Any] | None
@@ -158,6 +159,22 @@ def transaction(caller: Caller | None = None) -> Iterator[Transaction]:
         raise
     for notice in tx.after_commit:
         notice()
+
+
+@contextmanager
+def beside(caller: Caller) -> Iterator[Transaction]:
+    """Open a transaction on a connection of its own, for what others are to see while one is open.
+
+    It has no hooks: nothing is recorded or published with it. Raises as `transaction` does.
+    """
+    connection = connect(settings().database())
+    try:
+        with translated(), connection.transaction():
+            milliseconds = str(max(1, int(remaining_seconds() * 1000)))
+            connection.execute(_CONTEXT, (caller.tenant, caller.principal, milliseconds))
+            yield Transaction(connection, caller)
+    finally:
+        connection.close()
 
 
 def _begin(caller: Caller) -> psycopg.Connection:
