@@ -54,7 +54,7 @@ def test_places_are_written_and_answered_on_every_path(geo_database: str, invoke
     wkt = 'id;extent\n9;"SRID=4326;polygon((0 0,1 0,1 1,0 1,0 0))"\n10;MULTIPOINT(1 2, (3 4))\n'
     assert insert(invoke, wkt, "text/csv").status == 201
     rest = Rest()
-    answer = rest.post("towns", [ROWS[3]])
+    answer = rest.post("towns", [{**ROWS[3], "place": "POINT(178.4419 -18.1416)"}])
     assert (answer.status, answer.json[0]["place"]) == (201, ROWS[3]["place"])
     csv = {"Content-Type": "text/csv"}
     assert rest.write("POST", "towns", "id,place\n11,POINT(1 2)\n", headers=csv).status == 201
@@ -160,7 +160,9 @@ NO_POINTS: list[tuple[Any, str]] = [
     ({"type": "GeometryCollection", "geometries": []}, "rows of their own"),
     (square(0, 0), "must be a Point, not a Polygon"),
     ({"type": "Polygon", "coordinates": [[[0, 0], [1, 0], [1, 1], [0, 1]]]}, "closed"),
-    ("POINT(1 2)", "should be an object"),
+    ("POINT(1)", "two numbers"),
+    ("nowhere", "must be GeoJSON"),
+    (7, "should be an object"),
 ]
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import Annotated, Any, LiteralString
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import from_json
 
 MOST_POSITIONS = 10_000
@@ -88,8 +88,13 @@ def geometry_of(value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
-Geometry = Annotated[dict[str, Any], AfterValidator(geometry_of)]
-"""A geometry of any kind, as JSON has it."""
+def _object(value: Any) -> Any:
+    """Return what a text stands for: clients of PostGIS send places as WKT in JSON, too."""
+    return read_geometry(value) if isinstance(value, str) else value
+
+
+Geometry = Annotated[dict[str, Any], BeforeValidator(_object), AfterValidator(geometry_of)]
+"""A geometry of any kind: an object of GeoJSON, or a text of GeoJSON or (E)WKT."""
 
 
 def _items(value: Any, what: str) -> list[Any]:
