@@ -29,7 +29,14 @@ from hypothesis import strategies as st
 
 from tests.support.invoking import Answer, Invoker
 from tests.support.people_rows import ANN, BOB, DEFINITION, PLANTED, row
-from tests.support.rows import DIMENSION, FILE_WRITERS, arrow_table, column_of, columns_and_rows
+from tests.support.rows import (
+    DIMENSION,
+    FILE_WRITERS,
+    KINDS,
+    arrow_table,
+    column_of,
+    columns_and_rows,
+)
 
 EXPORT = "lake.export_records"
 FORMATS = ["parquet", "arrow"]
@@ -134,7 +141,7 @@ def _json(text: str | None) -> Any:
 @pytest.mark.parametrize("form", FORMATS)
 def test_an_exported_table_can_be_loaded_again(invoke: Invoker, form: str) -> None:
     # Given a value of every type
-    columns = [column_of(f"c_{kind}", kind) for kind in ColumnType]
+    columns = [column_of(f"c_{kind}", kind) for kind in KINDS]
     name, copy = _create(invoke, columns), _create(invoke, columns)
     sample = {
         "c_text": "ä",
