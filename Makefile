@@ -71,7 +71,7 @@ build: ## Build functions and layers for AWS, without containers, and check thei
 	@$(RUN) -m infrastructure.build.sizes
 
 bench: ## Run every benchmark (NAME=ingest: one of them)
-	@$(BOOTSTRAP) --group dev
+	@$(BOOTSTRAP) --group dev --tools peers
 	@$(RUN) -m infrastructure.local install
 	@for file in $(if $(NAME),benchmarks/$(NAME).py,$(sort $(wildcard benchmarks/[a-z]*.py))); do \
 		echo "== $$file"; $(RUN) $$file || exit 1; done

@@ -17,12 +17,9 @@ import argparse
 import contextlib
 import http.client
 import json
-import os
 import random
 import re
-import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -36,13 +33,10 @@ import psycopg
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import _support
+from benchmarks._peers import MOST_SECONDS, POLL_SECONDS, Peer
 from benchmarks.ingest import BARE, COLUMNS, COPY, KEYED, Api, running_in
 from infrastructure.local.paths import PROJECT, Paths
-from infrastructure.local.ports import choose_port
-from infrastructure.local.services.service import READY_SECONDS
 
-POLL_SECONDS = 0.05
-MOST_SECONDS = 600.0
 PIECE = 1024 * 1024
 USED = re.compile(rb"Max Memory Used: (\d+) MB")
 HEADER = ",".join(column["name"] for column in COLUMNS)
@@ -122,53 +116,16 @@ def copy_file(connection: psycopg.Connection, table: str, path: Path) -> float:
     return time.perf_counter() - started
 
 
-class Peer:
-    """The service written by hand, in a process of its own."""
-
-    def __init__(self, database: str) -> None:
-        self.port = choose_port(None, taken=set(), seed=__file__)
-        self.process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("_ingest_peer.py")), str(self.port)],
-            env={**os.environ, "DATABASE_URL": database},
-        )
-
-    def load(self, connection: psycopg.Connection, path: Path, count: int) -> float:
-        """Have a file stored in an emptied table; return the seconds until the answer."""
-        connection.execute("TRUNCATE public.keyed")
-        started = time.perf_counter()
-        asked = http.client.HTTPConnection("127.0.0.1", self.port, timeout=MOST_SECONDS)
-        size = str(path.stat().st_size)
-        with path.open("rb") as file:
-            asked.request(
-                "PUT", "/rows", file, {"Content-Type": "text/csv", "Content-Length": size}
-            )
-            said = json.loads(asked.getresponse().read())
-        asked.close()
-        if said != {"inserted": count}:
-            raise SystemExit(f"{count} rows became {said}")
-        return time.perf_counter() - started
-
-    def wait(self) -> None:
-        """Wait until it listens."""
-        end = time.monotonic() + READY_SECONDS
-        while time.monotonic() < end and self.process.poll() is None:
-            with contextlib.suppress(OSError):
-                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
-                return
-            time.sleep(POLL_SECONDS)
-        raise SystemExit("the service written by hand does not listen")
-
-    def memory_used(self) -> int:
-        """Return the most memory it has used, in MB; 0 where the system does not tell."""
-        status = Path(f"/proc/{self.process.pid}/status")
-        text = status.read_text(encoding="ascii") if status.exists() else ""
-        found = re.search(r"VmHWM:\s*(\d+) kB", text)
-        return round(int(found[1]) / 1024) if found else 0
-
-    def close(self) -> None:
-        """End it."""
-        self.process.terminate()
-        self.process.wait(READY_SECONDS)
+def serve_file(peer: Peer, connection: psycopg.Connection, path: Path, count: int) -> float:
+    """Have the service written by hand store a file in an emptied table; return the seconds it took."""
+    connection.execute("TRUNCATE public.keyed")
+    peer.connection.close()  # idle meanwhile, so it may have closed its side
+    started = time.perf_counter()
+    with path.open("rb") as file:
+        said = json.loads(peer.put("/rows", file, path.stat().st_size, "text/csv"))
+    if said != {"inserted": count}:
+        raise SystemExit(f"{count} rows became {said}")
+    return time.perf_counter() - started
 
 
 def memory_used(logs: Path) -> int:
@@ -189,7 +146,7 @@ def measure(
     ways: dict[str, Callable[[], float]] = {
         "COPY, bare table": lambda: copy_file(connection, "bare", path),
         "COPY, same key": lambda: copy_file(connection, "keyed", path),
-        "FastAPI + psycopg": lambda: peer.load(connection, path, count),
+        "FastAPI + psycopg": lambda: serve_file(peer, connection, path, count),
         "upload": lambda: uploads.load(path, count),
     }
     seconds: dict[str, list[float]] = {name: [] for name in ways}
@@ -234,8 +191,10 @@ def main() -> None:
             connection.execute(BARE.encode())
             connection.execute(KEYED.encode())
             uploads = Uploads(Api(endpoints["api"], token))
-            peer = closing.enter_context(contextlib.closing(Peer(endpoints["database"])))
-            peer.wait()
+            script = Path(__file__).with_name("_ingest_peer.py")
+            peer = closing.enter_context(
+                contextlib.closing(Peer(Path(sys.executable), script, endpoints["database"]))
+            )
             for count in sorted(given.rows):
                 path = Path(folder) / f"{count}.csv"
                 write_file(path, count)

@@ -3,9 +3,11 @@
     python benchmarks/lake_query.py [--rows 1000 100000 1000000] [--calls 60]
 
 Each question is asked in turns: over HTTP through gateway, authorizer and function, as a PostgREST client
-would, and by executing the very statement that it is compiled to on an open connection. The table shows
-medians, their ratio, and what our way adds. No PostgREST server can be installed from PyPI, npm or Debian, so
-there is none beside it. The benchmark starts a platform of its own in a temporary folder and stops it.
+would; of Piccolo's CRUD endpoints, which have no sign-in, over the same rows in a plain table, where they
+know such a question; and by executing the very statement that it is compiled to on an open connection. The
+table shows medians, their ratios, and what our way adds to the statement. PostgREST's own server cannot be
+installed from PyPI, npm or Debian. The benchmark starts a platform of its own in a temporary folder and
+stops it.
 """
 
 from __future__ import annotations
@@ -41,6 +43,7 @@ from datapunk.lake.sql_parts import Statement
 from psycopg import sql
 
 from benchmarks import _support
+from benchmarks._peers import Peer
 from benchmarks.ingest import COLUMNS, as_csv, make_rows
 from infrastructure.local.accounts import fetch_token
 from infrastructure.local.paths import PROJECT, Paths
@@ -60,6 +63,13 @@ QUESTIONS = {
     "groups of all": "select=station,count(),most:value.max()&order=station",
     "or, in, count": "or=(id.lt.50,station.in.(station 1))&order=id&limit=20",
 }
+PEER_QUESTIONS = {
+    "one row by key": "{middle}/",
+    "100 of a filter": "?value=200&value__operator=gte&__order=id&__page_size=100",
+    "1,000 rows": "?__order=id&__page_size=1000",
+}
+"""The same for Piccolo, which has neither groups nor `or`."""
+PEERS = PROJECT / ".datapunk/venvs/peers/bin/python"
 _OURS = ("PATH", "HOME", "LANG", "TZ")
 
 
@@ -122,8 +132,23 @@ def compiled(name: str, question: str) -> tuple[sql.Composed, dict[str, Any]]:
     return sql.SQL("SELECT {} FROM ({}) AS rows").format(columns, rows), made.parameters
 
 
+@contextlib.contextmanager
+def running_peer(database: str, connection: psycopg.Connection, name: str) -> Iterator[Peer]:
+    """Copy a dataset's rows into a plain table, serve that by Piccolo, and stop it."""
+    with transaction(Caller("user:benchmark", TENANT)) as tx:
+        table = find_dataset(tx, name).table
+    copied = sql.SQL("CREATE TABLE public.{} AS SELECT id, day, value, station, ok FROM {}")
+    connection.execute(copied.format(sql.Identifier(name), table))
+    key = sql.SQL("ALTER TABLE public.{} ADD PRIMARY KEY (id)")
+    connection.execute(key.format(sql.Identifier(name)))
+    connection.execute(sql.SQL("ANALYZE public.{}").format(sql.Identifier(name)))
+    peer = Peer(PEERS, Path(__file__).with_name("_query_peer.py"), database, name)
+    with contextlib.closing(peer):
+        yield peer
+
+
 def measure(
-    api: Api, connection: psycopg.Connection, name: str, count: int, calls: int
+    api: Api, peer: Peer, connection: psycopg.Connection, name: str, count: int, calls: int
 ) -> Iterator[dict[str, Any]]:
     """Yield a line of the table for each question."""
     for title, shape in QUESTIONS.items():
@@ -138,6 +163,13 @@ def measure(
             "http": lambda path=path: api.call("GET", path),  # type: ignore[misc]
             "psycopg": lambda s=statement, p=parameters: connection.execute(s, p).fetchone(),  # type: ignore[misc]
         }
+        if title in PEER_QUESTIONS:
+            asked = f"/{name}/{PEER_QUESTIONS[title].format(middle=count // 2)}"
+            rows = json.loads(peer.get(asked))
+            found = len(rows["rows"]) if "rows" in rows else 1
+            if found != len(json.loads(expected)):
+                raise SystemExit(f"{asked}: the peer answers {found} rows")
+            ways["piccolo"] = lambda asked=asked: peer.get(asked)  # type: ignore[misc]
         seconds: dict[str, list[float]] = {way: [] for way in ways}
         # Fewer calls where one takes long: the median of ten says enough about a second.
         for _ in range(calls if count < MOST * MOST // 100 else max(calls // 4, 5)):
@@ -146,6 +178,8 @@ def measure(
                 work()
                 seconds[way].append(time.perf_counter() - started)
         ours, alone = (statistics.median(seconds[way]) * 1000 for way in ("http", "psycopg"))
+        others = seconds.get("piccolo")
+        theirs = statistics.median(others) * 1000 if others else None
         yield {
             "rows": f"{count:,}",
             "question": title,
@@ -153,6 +187,8 @@ def measure(
             "psycopg alone, ms": alone,
             "ratio": ours / alone,
             "added, ms": ours - alone,
+            "Piccolo, ms": theirs,
+            "of Piccolo": ours / theirs if theirs else None,
         }
 
 
@@ -172,8 +208,10 @@ def main() -> None:
         with psycopg.connect(endpoints["database"], autocommit=True) as connection:
             connection.execute("SELECT set_config('datapunk.tenant', %s, false)", (TENANT,))
             for count in given.rows:
-                api.fill(f"rows_{count}", count)
-                lines += measure(api, connection, f"rows_{count}", count, given.calls)
+                name = f"rows_{count}"
+                api.fill(name, count)
+                with running_peer(endpoints["database"], connection, name) as peer:
+                    lines += measure(api, peer, connection, name, count, given.calls)
     print(_support.table(lines))
     print("written:", _support.save("lake_query", {"lines": lines}).name)
 

@@ -220,6 +220,21 @@ COMMENT ON COLUMN lake.datasets.event_time IS 'The column whose months are the p
 
 COMMENT ON COLUMN lake.datasets.subject IS 'The column that names the person a row is about; null where rows are about nobody.';
 
+CREATE TABLE lake.functions (
+    tenant text DEFAULT platform.current_tenant() NOT NULL,
+    name text NOT NULL,
+    dataset text NOT NULL,
+    definition jsonb NOT NULL,
+    created_by text DEFAULT platform.current_principal() NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    updated_by text DEFAULT platform.current_principal() NOT NULL,
+    updated_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
+ALTER TABLE ONLY lake.functions FORCE ROW LEVEL SECURITY;
+
+COMMENT ON COLUMN lake.functions.dataset IS 'By name: a function outlives its dataset, and a new one of the name takes the place of the old.';
+
 CREATE TABLE lake.jobs (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     tenant text DEFAULT platform.current_tenant() NOT NULL,
@@ -252,6 +267,8 @@ CREATE TABLE lake.jobs (
     created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     expires_at timestamp with time zone NOT NULL,
     finished_at timestamp with time zone,
+    on_error text DEFAULT 'quarantine'::text NOT NULL,
+    CONSTRAINT jobs_on_error_check CHECK ((on_error = ANY (ARRAY['quarantine'::text, 'reject'::text]))),
     CONSTRAINT jobs_state_check CHECK ((state = ANY (ARRAY['waiting'::text, 'running'::text, 'done'::text, 'failed'::text])))
 );
 
@@ -777,6 +794,9 @@ ALTER TABLE ONLY lake.datasets
 ALTER TABLE ONLY lake.datasets
     ADD CONSTRAINT datasets_tenant_name_key UNIQUE (tenant, name);
 
+ALTER TABLE ONLY lake.functions
+    ADD CONSTRAINT functions_pkey PRIMARY KEY (tenant, name);
+
 ALTER TABLE ONLY lake.jobs
     ADD CONSTRAINT jobs_pkey PRIMARY KEY (id);
 
@@ -890,7 +910,7 @@ CREATE INDEX data_keys_tenant ON lake.data_keys USING btree (tenant, kind) WHERE
 
 CREATE INDEX data_keys_wrapped_by ON lake.data_keys USING btree (wrapped_by);
 
-CREATE UNIQUE INDEX jobs_one_effect ON lake.jobs USING btree (dataset_id, digest, media_type, compressed, on_conflict) WHERE ((same_as IS NULL) AND (digest IS NOT NULL) AND (state <> 'failed'::text));
+CREATE UNIQUE INDEX jobs_one_effect ON lake.jobs USING btree (dataset_id, digest, media_type, compressed, on_error, on_conflict) WHERE ((same_as IS NULL) AND (digest IS NOT NULL) AND (state <> 'failed'::text));
 
 CREATE INDEX jobs_same ON lake.jobs USING btree (same_as) WHERE (same_as IS NOT NULL);
 
@@ -1028,6 +1048,8 @@ ALTER TABLE lake.dataset_versions ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE lake.datasets ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE lake.functions ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE lake.jobs ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE lake.quality_results ENABLE ROW LEVEL SECURITY;
@@ -1041,6 +1063,8 @@ CREATE POLICY tenant_isolation ON lake.data_keys USING (platform.sees(tenant)) W
 CREATE POLICY tenant_isolation ON lake.dataset_versions USING ((tenant = platform.current_tenant())) WITH CHECK ((tenant = platform.current_tenant()));
 
 CREATE POLICY tenant_isolation ON lake.datasets USING ((tenant = platform.current_tenant())) WITH CHECK ((tenant = platform.current_tenant()));
+
+CREATE POLICY tenant_isolation ON lake.functions USING ((tenant = platform.current_tenant())) WITH CHECK ((tenant = platform.current_tenant()));
 
 CREATE POLICY tenant_isolation ON lake.jobs USING (platform.sees(tenant)) WITH CHECK (platform.sees(tenant));
 

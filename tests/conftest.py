@@ -113,6 +113,18 @@ def database(
 
 
 @pytest.fixture
+def geo_database(
+    instance: Instance, environment: None, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[str]:
+    """Return the URL of a database as `database` does, of one that has PostGIS."""
+    url = instance.new_database(instance.geo_template())
+    monkeypatch.setenv("DATABASE_URL", url)
+    yield url
+    forget_connections()
+    instance.drop_database(url)
+
+
+@pytest.fixture
 def broker(
     instance: Instance, environment: None, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Broker]:

@@ -4,7 +4,12 @@ from typing import Annotated
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Header, Path
-from datapunk.errors import ConflictError, NotFoundError, PreconditionFailedError
+from datapunk.errors import (
+    ConflictError,
+    NotAvailableError,
+    NotFoundError,
+    PreconditionFailedError,
+)
 from datapunk.http import http_function
 from datapunk.lake.changes import DatasetChanges
 from datapunk.lake.columns import IDENTIFIER
@@ -13,7 +18,8 @@ from datapunk.lake.evolution import change_dataset as change
 from datapunk.outbox import relay_now
 
 app, handler = http_function(
-    "lake.change_dataset", raises=(NotFoundError, ConflictError, PreconditionFailedError)
+    "lake.change_dataset",
+    raises=(NotFoundError, ConflictError, PreconditionFailedError, NotAvailableError),
 )
 
 
@@ -29,6 +35,6 @@ def change_dataset(
     return Response(
         status_code=200,
         content_type="application/json",
-        body=changed,
-        headers={"ETag": changed.etag},
+        body=changed.dataset,
+        headers={"ETag": changed.dataset.etag, **changed.headers},
     )

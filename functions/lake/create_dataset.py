@@ -2,13 +2,13 @@
 
 from aws_lambda_powertools.event_handler import Response
 from datapunk.database import transaction
-from datapunk.errors import ConflictError
+from datapunk.errors import ConflictError, NotAvailableError
 from datapunk.http import http_function
 from datapunk.lake.datasets import Dataset
 from datapunk.lake.declarations import DatasetDeclaration
 from datapunk.lake.definitions import create_definition
 
-app, handler = http_function("lake.create_dataset", raises=(ConflictError,))
+app, handler = http_function("lake.create_dataset", raises=(ConflictError, NotAvailableError))
 
 
 @app.post("/v1/lake/datasets", status_code=201, tags=["lake"])

@@ -21,6 +21,6 @@ def delete_dataset(
     if_match: Annotated[str | None, Header(alias="If-Match", max_length=1024)] = None,
 ) -> Response[str]:
     """Delete the dataset, its versions and its rows; 409 while another dataset refers to it."""
-    delete(dataset, if_match=if_match)
+    headers = delete(dataset, if_match=if_match)
     relay_now()
-    return Response(status_code=204, body="")
+    return Response(status_code=204, body="", headers=headers)

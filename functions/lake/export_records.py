@@ -17,7 +17,7 @@ app, handler = http_function("lake.export_records", raises=(NotFoundError,))
 
 @app.post("/v1/lake/datasets/<dataset>/exports", status_code=201, tags=["lake"])
 def export_records(dataset: Annotated[str, Path(pattern=IDENTIFIER)], export: Export) -> Exported:
-    """Write all rows of a query to a CSV or NDJSON file; its link works for 15 minutes; emits an event.
+    """Write all rows of a query to a file; its link works for 15 minutes; emits an event.
 
     Values of encrypted columns stay encrypted in the file; masked ones are masked as for any reader.
     """

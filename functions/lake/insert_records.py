@@ -1,4 +1,4 @@
-"""POST /v1/lake/datasets/{dataset}/records: insert rows from a JSON array, NDJSON or CSV."""
+"""POST /v1/lake/datasets/{dataset}/records: insert rows from a JSON array, NDJSON, CSV, Avro or Parquet."""
 
 from typing import Annotated
 
@@ -12,14 +12,14 @@ from datapunk.idempotency import LONGEST, once
 from datapunk.lake.columns import IDENTIFIER
 from datapunk.lake.datasets import find_dataset
 from datapunk.lake.ingest import MOST_BYTES, Ingest, allowed_rows, ingest_records
-from datapunk.lake.parsing import CSV, JSON, NDJSON
+from datapunk.lake.parsing import CSV, FILES, JSON, NDJSON
 from datapunk.lake.receipts import OnError, Receipt
 from datapunk.lake.staging import OnConflict
 from datapunk.outbox import relay_now
 
 OPERATION = "lake.insert_records"
 app, handler = http_function(
-    OPERATION, accepts=(JSON, NDJSON, CSV), raises=(NotFoundError, ConflictError)
+    OPERATION, accepts=(JSON, NDJSON, CSV, *FILES), raises=(NotFoundError, ConflictError)
 )
 
 

@@ -12,14 +12,14 @@ from datapunk.lake.parsing import CSV, JSON
 from datapunk.lake.rest import described, writing
 from datapunk.lake.rest.documents import RestAnswer
 from datapunk.lake.rest.errors import SHAPE
-from datapunk.lake.rest.requests import MEDIA_TYPES, RestRequest, read_request
+from datapunk.lake.rest.requests import GEOJSON, MEDIA_TYPES, RestRequest, read_request
 from datapunk.lake.rest.resolving import find_target
 from datapunk.outbox import relay_now
 
 PATH = "/v1/lake/rest/<dataset>"
 app, handler = http_function(
     "lake.write_rest",
-    accepts=(JSON, CSV),
+    accepts=(JSON, CSV, GEOJSON),
     produces=MEDIA_TYPES,
     parameters=described.WRITE_PARAMETERS,
 )

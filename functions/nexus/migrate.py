@@ -2,11 +2,15 @@
 
 from typing import Any
 
-from datapunk.database.migrations import migrate
+from datapunk.database.migrations import migrate, require_postgis
 from datapunk.deployment import deployment_function
+from datapunk.settings import settings
 
 
 @deployment_function("nexus.migrate")
 def handler() -> dict[str, Any]:
     """Apply the migrations that are missing and name them."""
-    return {"applied": migrate()}
+    applied = migrate()
+    if settings().postgis:
+        require_postgis()
+    return {"applied": applied}

@@ -8,15 +8,25 @@ since versions are looked up in them.
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path, PurePosixPath
 
 _SUFFIXES = frozenset(
-    {".pyi", ".pyx", ".pxd", ".h", ".hpp", ".c", ".cpp", ".pyc", ".pyo", ".a", ".la"}
+    {".pyi", ".pyx", ".pxd", ".pxi", ".h", ".hpp", ".c", ".cpp", ".pyc", ".pyo", ".a", ".la"}
 )
 _METADATA_KEPT = frozenset({"METADATA", "entry_points.txt", "top_level.txt", "RECORD", "WHEEL"})
 _STRIP_BATCH = 50
+_PYARROW = re.compile(
+    r"(include|src)/"
+    r"|libarrow_(flight|s3|python_flight|python_parquet_encryption)\."
+    r"|_(flight|s3fs|gcsfs|azurefs|hdfs|orc|cuda|acero|substrait|dataset|parquet_encryption|pyarrow_cpp_tests)"
+    r"[a-z_]*\.cpython"
+    r"|libarrow_python\.so(\.\d+\.\d+\.\d+)?$"
+)
+"""Of pyarrow: sources, stores and services that Datapunk reaches otherwise, and copies of one library that
+were links to it before they were in a wheel; what loads it asks for the name with one number."""
 
 
 def is_needless(path: PurePosixPath) -> bool:
@@ -30,6 +40,8 @@ def is_needless(path: PurePosixPath) -> bool:
         return True
     if folders[0].endswith(".dist-info"):
         return len(folders) > 1 or path.name not in _METADATA_KEPT
+    if folders[0] == "pyarrow" and _PYARROW.match("/".join(path.parts[1:])):
+        return True
     # Only `tests`, only as a whole package below a distribution's own; the singular is often code.
     return "tests" in folders[1:]
 

@@ -189,7 +189,7 @@ def _complete(
         item["description"] += f"\n\nNeeds the scope `{anonymous.scope}`."
     if app.accepts and method not in _WITHOUT_BODY:
         content: dict[str, Any] = {media_type: {"schema": {}} for media_type in app.accepts}
-        item["requestBody"] = {"required": True, "content": content}
+        item["requestBody"] = {"required": app.needs_body, "content": content}
     if "requestBody" in item:
         errors += _ANY_BODY
     if app.parameters:

@@ -359,7 +359,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Bring the environments that `arguments` name; return the exit code."""
     parser = argparse.ArgumentParser(description="Bring the project's Python environments.")
     parser.add_argument("--group", choices=sorted(INCLUDES), default="local")
-    parser.add_argument("--tools", nargs="*", choices=["sam"], default=[])
+    parser.add_argument("--tools", nargs="*", choices=["peers", "sam"], default=[])
     wanted = parser.parse_args(arguments)
     if sys.version_info < OLDEST_PYTHON:
         print("Python 3.11 or newer is needed: run make with PYTHON=python3.x", file=sys.stderr)

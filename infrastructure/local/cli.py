@@ -130,8 +130,9 @@ def _token(given: argparse.Namespace) -> int:
 
 
 def _install(_: argparse.Namespace) -> int:
-    """Bring what tests run on: private servers, also when the environment names others."""
+    """Bring what tests run on: private servers with PostGIS, also when the environment names others."""
     own = {name: value for name, value in os.environ.items() if name == MIRROR_VARIABLE}
+    own["DATAPUNK_POSTGIS"] = "1"
     with Progress() as progress:
         install_programs(default_paths(), progress, own)
     return 0

@@ -6,11 +6,16 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from infrastructure.local.paths import default_paths
 from infrastructure.local.services.programs import require_programs
 from tests.e2e.clone import Clone
+
+UNLIMITED = """
+INSERT INTO nexus.rate_limits (tenant, quota, window_seconds) VALUES ('*', 1000000, 60)
+"""
 
 
 @pytest.fixture(scope="session")
@@ -20,6 +25,10 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
     clone = Clone.make(Path(tmp_path_factory.mktemp("fuzzed")) / "datapunk")
     try:
         clone.up()
+        # Before the first request: functions remember for a minute that there is no other limit.
+        with psycopg.connect(clone.endpoints["database"]) as connection:
+            connection.execute("SELECT set_config('datapunk.tenant', '*', true)")
+            connection.execute(UNLIMITED)
         yield clone
     finally:
         clone.close()

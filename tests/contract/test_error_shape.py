@@ -25,7 +25,7 @@ from tests.support.samples import http_event, http_operations, load_sample
 
 HTTP = http_operations()
 EVERY_METHOD = {"nexus.route", "lake.write_rest"}
-REST = {"lake.read_rest", "lake.write_rest"}
+REST = {"lake.call_function", "lake.read_rest", "lake.write_rest"}
 METHODS = [
     (method, operation)
     for method in ("PATCH", "DELETE", "TRACE", "")

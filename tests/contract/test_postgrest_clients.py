@@ -39,8 +39,26 @@ READING = [
 ]
 
 
+FUNCTIONS: dict[str, dict[str, Any]] = {
+    "above": {
+        "parameters": [{"name": "least", "type": "number"}],
+        "query": {"select": "id,ppm", "ppm": "gte.{least}", "order": "id.desc"},
+    },
+    "these": {
+        "parameters": [{"name": "ids", "type": "integer", "many": True}],
+        "query": {"select": "id", "id": "in.{ids}", "order": "id"},
+    },
+    "first": {
+        "parameters": [{"name": "code", "type": "text"}],
+        "query": {"select": "id", "station": "eq.{code}", "order": "id"},
+        "returns": "single",
+    },
+    "mean": {"query": {"select": "ppm.avg()"}, "returns": "scalar"},
+}
+
+
 def _prepare(platform: Clone, prefix: str) -> str:
-    """Create two datasets whose names begin with a prefix; return a token for them."""
+    """Create datasets and functions whose names begin with a prefix; return a token for them."""
     token = platform.token("admin", "read write")
     web = Web(platform.endpoints["api"], lambda: token)
     link = {"columns": ["station"], "dataset": f"{prefix}_stations"}
@@ -51,6 +69,10 @@ def _prepare(platform: Clone, prefix: str) -> str:
         definition = {"name": name, "key": [key], "columns": columns, "references": links}
         answer = web.post("/v1/lake/datasets", definition)
         assert answer.status == 201, answer.body
+    for name, function in FUNCTIONS.items():
+        definition = {"dataset": f"{prefix}_readings", **function}
+        answer = web.call("PUT", f"/v1/lake/functions/{prefix}_{name}", definition)
+        assert answer.status == 200, answer.body
     return token
 
 
@@ -129,6 +151,17 @@ ROWS: dict[str, Any] = {
         {"station": "MLO", "n": 2, "sum": 623},
         {"station": "SPO", "n": 2, "sum": 627},
     ],
+    "rpc": [{"id": 3, "ppm": 313}, {"id": 2, "ppm": 312}],
+    "rpcGet": _ids(2, 3),
+    "rpcHead": None,
+    "rpcCount": _ids(3),
+    "rpcCsv": "id\n4\n3\n2\n",
+    "rpcOne": {"id": 3},
+    "rpcList": _ids(1, 3),
+    "rpcListGet": _ids(1, 3),
+    "rpcFirst": {"id": 3},
+    "rpcScalar": 312.5,
+    "rpcData": None,
     "update": [{"id": 1, "label": "changed"}],
     "quiet": None,
     "affected": None,
@@ -145,8 +178,11 @@ REFUSED = {
     "value": (400, "22P02"),
     "twice": (409, "23505"),
     "dangling": (409, "23503"),
+    "rpcUnknown": (404, "PGRST202"),
+    "rpcArgument": (404, "PGRST202"),
+    "rpcValue": (400, "22P02"),
 }
-COUNTS = {"rows": 4, "page": 6, "head": 6, "quiet": 2}
+COUNTS = {"rows": 4, "page": 6, "head": 6, "quiet": 2, "rpcHead": 3, "rpcCount": 3}
 
 
 @pytest.mark.parametrize("step", ROWS)
@@ -254,6 +290,19 @@ def test_postgrest_py_goes_on_the_tour(client: SyncPostgrestClient) -> None:
     assert readings().select("*", count=CountMethod.exact, head=True).execute().count == 4
     assert readings().select("id").eq("id", 9).maybe_single().execute() is None
     assert readings().select("id").lt("id", 3).order("id").csv().execute().data == "id\n1\n2\n"
+    # When / Then functions find them
+    rpc: Any = client.rpc  # annotated as if all arguments were texts
+    above = rpc("py_above", {"least": 312}).select("id").order("id").limit(2).execute()
+    assert above.data == [{"id": 2}, {"id": 3}]
+    counted = rpc("py_above", {"least": "312"}, count=CountMethod.exact, head=True)
+    assert counted.execute().count == 3
+    got = rpc("py_above", {"least": "312"}, get=True).select("id").gt("id", 3).execute()
+    assert got.data == [{"id": 4}]
+    assert rpc("py_these", {"ids": [3, 1]}).execute().data == [{"id": 1}, {"id": 3}]
+    assert rpc("py_first", {"code": "SPO"}).execute().data == {"id": 3}
+    assert rpc("py_mean", {}).execute().data == 312.5
+    assert _code(rpc("py_nowhere", {})) == "PGRST202"
+    assert _code(rpc("py_above", {"least": "x"})) == "22P02"
     # When / Then they are changed and deleted
     assert readings().update({"ppm": 1}).eq("id", 1).execute().data[0]["ppm"] == 1
     assert readings().delete().eq("id", 4).execute().data[0]["id"] == 4

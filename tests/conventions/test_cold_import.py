@@ -14,6 +14,8 @@ NOT_AT_START = (
     "botocore.session",
     "redis",
     "aws_xray_sdk",
+    "pyarrow",
+    "fastavro",
     "moto",
     "pytest",
     "infrastructure",

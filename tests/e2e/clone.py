@@ -29,7 +29,7 @@ PARTS = (
 )
 STEERING = (
     *("DATABASE_URL", "REDIS_URL", "AMQP_URL", "AMQP_MANAGEMENT_URL", "AWS_ENDPOINT_URL"),
-    *("DOCKER", "POSTGIS", "DATAPUNK_STATE", "AWS_PROFILE", "PYTHONPATH"),
+    *("DOCKER", "DATAPUNK_POSTGIS", "DATAPUNK_STATE", "AWS_PROFILE", "PYTHONPATH"),
 )
 COMMAND_SECONDS = 100.0
 WAIT_SECONDS = 30.0
@@ -87,9 +87,10 @@ class Clone:
             raise
         return subprocess.CompletedProcess(arguments, process.returncode, output, "")
 
-    def up(self, *, demo: bool = False) -> str:
+    def up(self, *, demo: bool = False, postgis: bool = False) -> str:
         """Run `up` and return what it prints; it must succeed."""
-        done = self.run("up", *(() if demo else ("--no-demo",)))
+        wanted = {"DATAPUNK_POSTGIS": "1"} if postgis else {}
+        done = self.run("up", *(() if demo else ("--no-demo",)), **wanted)
         assert done.returncode == 0, done.stdout
         return done.stdout
 

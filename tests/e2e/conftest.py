@@ -44,9 +44,9 @@ def new_clone(
 
 @pytest.fixture(scope="session")
 def platform(new_clone: Callable[[], Clone]) -> Clone:
-    """Return the platform of all tests that leave it running as it was."""
+    """Return the platform of all tests that leave it running as it was; its database has PostGIS."""
     clone = new_clone()
-    clone.up()
+    clone.up(postgis=True)
     raise_limit(clone)
     return clone
 

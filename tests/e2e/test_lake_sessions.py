@@ -17,8 +17,11 @@ from tests.e2e.clone import Clone
 CONSOLE = re.compile(r"```console\n(.*?)```", re.DOTALL)
 HOW_TOS = (
     "change-a-dataset",
+    "find-places",
+    "load-and-export-parquet",
     "load-files-with-bad-rows",
     "protect-personal-data",
+    "register-a-function",
     "search-a-dataset",
 )
 STRICT = 'curl() { command curl --silent --show-error --fail-with-body "$@" && echo; }\n'

@@ -31,8 +31,8 @@ INTERNALS = (
 """What an error must never let out."""
 
 
-_TOKENS: dict[str, str] = {}
-"""The last token of each platform: a new connection is no new user."""
+_TOKENS: dict[tuple[str, Callable[[], str]], str] = {}
+"""The last token of each server and way to sign in there: a new connection is no new user."""
 _UNAUTHORIZED = 401
 
 
@@ -82,14 +82,14 @@ class Web:
             sent["Content-Type"] = media_type
         if self._sign_in is None or "Authorization" in sent:
             return self._send(method, path, content, sent)
-        place = f"{self.host}:{self.port}"
-        known = _TOKENS.get(place)
+        whose = (f"{self.host}:{self.port}", self._sign_in)
+        known = _TOKENS.get(whose)
         if known is not None:
             answer = self._send(method, path, content, {**sent, "Authorization": known})
             if answer.status != _UNAUTHORIZED:
                 return answer
-        _TOKENS[place] = f"Bearer {self._sign_in()}"
-        return self._send(method, path, content, {**sent, "Authorization": _TOKENS[place]})
+        _TOKENS[whose] = f"Bearer {self._sign_in()}"
+        return self._send(method, path, content, {**sent, "Authorization": _TOKENS[whose]})
 
     def _send(
         self, method: str, path: str, content: bytes | None, sent: Mapping[str, str]

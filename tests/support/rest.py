@@ -123,6 +123,50 @@ class Rest:
     def delete(self, dataset: str, prefer: str = "return=representation", **query: Any) -> Answer:
         return self.write("DELETE", dataset, None, prefer, **query)
 
+    def put_function(self, name: str, definition: dict[str, Any], **others: Any) -> Answer:
+        path = {"function": name}
+        return self.invoke("lake.put_function", path=path, body=definition, **others)
+
+    def rpc(
+        self,
+        function: str,
+        arguments: Any = None,
+        headers: dict[str, str] | None = None,
+        caller: dict[str, Any] | None = None,
+        **query: Any,
+    ) -> Answer:
+        """Call a function by POST."""
+        return self._call("POST", function, headers, caller, query, arguments or {})
+
+    def rpc_get(
+        self,
+        function: str,
+        headers: dict[str, str] | None = None,
+        method: str = "GET",
+        **query: Any,
+    ) -> Answer:
+        """Call a function by GET, arguments and filters together."""
+        return self._call(method, function, headers, None, query, "")
+
+    def _call(
+        self,
+        method: str,
+        function: str,
+        headers: dict[str, str] | None,
+        caller: dict[str, Any] | None,
+        query: dict[str, Any],
+        body: Any,
+    ) -> Answer:
+        return self.invoke(
+            "lake.call_function",
+            method=method,
+            path={"function": function},
+            query=query,
+            headers={"Accept": "application/json", "Prefer": "", **(headers or {})},
+            body=body,
+            **(caller or {}),
+        )
+
 
 def fill(invoke: Invoker) -> None:
     """Create the two datasets with their rows."""

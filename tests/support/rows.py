@@ -1,4 +1,4 @@
-"""Random rows of a dataset, and the three ways to write them down."""
+"""Random rows of a dataset, and the ways to write them down."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any
 
+import fastavro
+import pyarrow as pa
+import pyarrow.parquet as pq
 from datapunk.lake.columns import Column, ColumnType
+from datapunk.lake.geometry import GeoRules
 from datapunk.lake.searchable import VectorRules
 from hypothesis import strategies as st
 
@@ -31,6 +35,10 @@ def _ranges(bounds: st.SearchStrategy[Any]) -> st.SearchStrategy[str]:
     return st.just("empty") | pairs.map(lambda pair: f"[{pair[0]},{pair[1]})")
 
 
+NOT_EVERYWHERE = (ColumnType.GEO,)
+"""Types that need an extension few databases have; tests of their own draw their values."""
+KINDS = tuple(kind for kind in ColumnType if kind not in NOT_EVERYWHERE)
+"""Types that columns have in every database."""
 VALUES: dict[ColumnType, st.SearchStrategy[Any]] = {
     # An empty CSV field is null, so no format can be asked for an empty text in all three.
     ColumnType.TEXT: TEXTS.filter(bool),
@@ -68,13 +76,14 @@ VALUES: dict[ColumnType, st.SearchStrategy[Any]] = {
 def column_of(name: str, kind: ColumnType, *, nullable: bool = True) -> Column:
     """Return a column of any type, with what the type needs to be declared."""
     rules = VectorRules(dimension=DIMENSION) if kind is ColumnType.VECTOR else None
-    return Column(name=name, type=kind, nullable=nullable, vector=rules)
+    places = GeoRules() if kind is ColumnType.GEO else None
+    return Column(name=name, type=kind, nullable=nullable, vector=rules, geo=places)
 
 
 @st.composite
 def columns_and_rows(draw: st.DrawFn) -> tuple[list[Column], list[dict[str, Any]]]:
     """Draw columns of any types, and rows that fit them; None stands for null."""
-    kinds = draw(st.lists(st.sampled_from(list(ColumnType)), min_size=1, max_size=5))
+    kinds = draw(st.lists(st.sampled_from(KINDS), min_size=1, max_size=5))
     columns = [
         column_of(f"c{place}_{kind}", kind, nullable=draw(st.booleans()))
         for place, kind in enumerate(kinds)
@@ -121,9 +130,83 @@ def _csv_field(column: Column, value: Any) -> str:
     return str(plain(value))
 
 
+_AVRO_TYPES: dict[ColumnType, Any] = {
+    ColumnType.INTEGER: "long",
+    ColumnType.NUMBER: "double",
+    ColumnType.DECIMAL: {"type": "bytes", "logicalType": "decimal", "precision": 40, "scale": 6},
+    ColumnType.BOOLEAN: "boolean",
+    ColumnType.DATE: {"type": "int", "logicalType": "date"},
+    ColumnType.TIMESTAMP: {"type": "long", "logicalType": "timestamp-micros"},
+    ColumnType.UUID: {"type": "string", "logicalType": "uuid"},
+    ColumnType.VECTOR: {"type": "array", "items": "double"},
+}
+_ARROW_TYPES: dict[ColumnType, pa.DataType] = {
+    ColumnType.INTEGER: pa.int64(),
+    ColumnType.NUMBER: pa.float64(),
+    ColumnType.DECIMAL: pa.decimal128(38, 6),
+    ColumnType.BOOLEAN: pa.bool_(),
+    ColumnType.DATE: pa.date32(),
+    ColumnType.TIMESTAMP: pa.timestamp("us", "UTC"),
+    ColumnType.UUID: pa.uuid(),
+    ColumnType.VECTOR: pa.list_(pa.float32(), DIMENSION),
+}
+"""What is not in these is a text."""
+
+
+def _typed_value(column: Column, value: Any) -> Any:
+    if column.type is ColumnType.JSON and value is not None:
+        return json.dumps(value)
+    return value
+
+
+def _typed_rows(columns: Sequence[Column], rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [
+        {column.name: _typed_value(column, row[column.name]) for column in columns} for row in rows
+    ]
+
+
+def avro_schema(columns: Sequence[Column]) -> dict[str, Any]:
+    """Return the schema of records with these columns."""
+    fields = []
+    for column in columns:
+        kind = _AVRO_TYPES.get(column.type, "string")
+        fields.append({"name": column.name, "type": ["null", kind] if column.nullable else kind})
+    return {"type": "record", "name": "Row", "fields": fields}
+
+
+def as_avro(columns: Sequence[Column], rows: Sequence[dict[str, Any]], **options: Any) -> bytes:
+    written = io.BytesIO()
+    options = {"codec": "deflate", **options}
+    fastavro.writer(written, avro_schema(columns), _typed_rows(columns, rows), **options)
+    return written.getvalue()
+
+
+def arrow_table(columns: Sequence[Column], rows: Sequence[dict[str, Any]]) -> pa.Table:
+    """Return the rows as a table of Arrow's."""
+    typed = _typed_rows(columns, rows)
+    arrays = {
+        column.name: pa.array(
+            [row[column.name] for row in typed], _ARROW_TYPES.get(column.type, pa.string())
+        )
+        for column in columns
+    }
+    return pa.table(arrays)
+
+
+def as_parquet(columns: Sequence[Column], rows: Sequence[dict[str, Any]], **options: Any) -> bytes:
+    written = io.BytesIO()
+    pq.write_table(arrow_table(columns, rows), written, **options)
+    return written.getvalue()
+
+
 Writer = Callable[[Sequence[Column], Sequence[dict[str, Any]]], bytes]
 WRITERS: dict[str, Writer] = {
     "application/json": as_json,
     "application/x-ndjson": as_ndjson,
     "text/csv": as_csv,
 }
+FILE_WRITERS: dict[str, Callable[..., bytes]] = {
+    "application/vnd.apache.avro": as_avro,
+    "application/vnd.apache.parquet": as_parquet,
+}
+"""Formats with types of their own."""

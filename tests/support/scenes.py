@@ -173,11 +173,14 @@ def _with_job(user: UserAccount) -> Changes:
 
 
 SCENES: dict[str, Callable[[UserAccount], Changes]] = {
+    "lake.call_function": _after("lake.create_dataset", "lake.insert_records", "lake.put_function"),
     "lake.change_dataset": _after("lake.create_dataset"),
     "lake.correct_quarantined": _with_quarantined,
     "lake.create_upload": _after("lake.create_dataset"),
     "lake.delete_dataset": _after("lake.create_dataset"),
+    "lake.delete_function": _after("lake.create_dataset", "lake.put_function"),
     "lake.discard_quarantined": _with_quarantined,
+    "lake.get_function": _after("lake.create_dataset", "lake.put_function"),
     "lake.get_dataset": _after("lake.create_dataset"),
     "lake.get_job": _with_job,
     "lake.list_versions": _after("lake.create_dataset"),
@@ -190,6 +193,7 @@ SCENES: dict[str, Callable[[UserAccount], Changes]] = {
     "lake.release_quarantined": _with_quarantined,
     "lake.scan_dataset": _after("lake.create_dataset"),
     "lake.search_records": _with_articles,
+    "lake.put_function": _after("lake.create_dataset"),
     "lake.put_quality_rules": _after("lake.create_dataset"),
     "lake.get_quality": _after("lake.create_dataset", "lake.put_quality_rules"),
     "lake.check_quality": _after("lake.create_dataset", "lake.put_quality_rules"),

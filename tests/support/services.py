@@ -31,6 +31,7 @@ from infrastructure.local.services.postgres import Postgres
 from infrastructure.local.services.service import Service
 
 TEMPLATE = "migrated"
+GEO_TEMPLATE = "migrated_with_postgis"
 # Replica mode runs no triggers: the audit trail would refuse to be emptied.
 EMPTY = """
 SET session_replication_role = replica;
@@ -160,6 +161,17 @@ class Instance:
                 first.execute("CREATE EXTENSION IF NOT EXISTS vector")
             self._create(server, TEMPLATE, "template1")
         migrate(with_path(self.url("database"), TEMPLATE))
+
+    def geo_template(self) -> str:
+        """Return the name of a migrated database with PostGIS, which is made the first time."""
+        with psycopg.connect(self.superuser_url, autocommit=True) as server:
+            found = server.execute("SELECT FROM pg_database WHERE datname = %s", (GEO_TEMPLATE,))
+            if found.fetchone() is None:
+                self._create(server, GEO_TEMPLATE, TEMPLATE)
+                place = with_path(self.superuser_url, GEO_TEMPLATE)
+                with psycopg.connect(place, autocommit=True) as database:
+                    database.execute("CREATE EXTENSION postgis")
+        return GEO_TEMPLATE
 
     def new_database(self, template: str = TEMPLATE) -> str:
         """Create a database of one's own and return its URL."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from infrastructure.local.paths import Paths
@@ -58,7 +58,7 @@ def find_programs(paths: Paths, environment: Mapping[str, str]) -> Programs | No
     if sys.platform == "darwin":
         return Programs(**homebrew_programs())
     selection = locked.wanted_selection(environment)
-    for packages in _known_selections(paths, selection):
+    for packages in _serving(paths, selection):
         folder = _folder(paths, packages)
         if prefixes.location(folder) == str(folder):
             return _programs_of(folder)
@@ -88,7 +88,7 @@ def install_prefix(paths: Paths, progress: Progress, environment: Mapping[str, s
         prefixes.remove_leftovers(paths.prefix)
         selection = locked.wanted_selection(environment)
         with progress.step("server programs") as step:
-            for packages in _known_selections(paths, selection):
+            for packages in _serving(paths, selection):
                 folder = _folder(paths, packages)
                 if folder.exists():
                     step.update(detail="the project was moved; binding them to its new place")
@@ -132,6 +132,12 @@ def _build(
         mirror=mirror,
         received=received,
     )
+
+
+def _serving(paths: Paths, selection: Selection) -> Iterator[list[Package]]:
+    """Yield the package lists that will do: one with PostGIS serves those who do not ask for it, too."""
+    for wanted in dict.fromkeys((replace(selection, postgis=True), selection)):
+        yield from _known_selections(paths, wanted)
 
 
 def _known_selections(paths: Paths, selection: Selection) -> list[list[Package]]:

@@ -15,6 +15,7 @@ Raised low, by meaning; mapped once, at the edge, by class::
     ├── UnsupportedMediaTypeError 415  unsupported_media_type
     ├── InvalidInputError         422  invalid_input
     ├── TooManyRequestsError      429  too_many_requests   (retryable)
+    ├── NotAvailableError         501  not_available
     ├── BadGatewayError           502  bad_gateway
     ├── UnavailableError          503  unavailable         (retryable)
     │   ├── ContentionError       503  contention          (retryable)
@@ -180,6 +181,14 @@ class TooManyRequestsError(DatapunkError):
     def __init__(self, detail: str | None = None, *, retry_after: int = 1) -> None:
         super().__init__(detail)
         self.retry_after = retry_after
+
+
+class NotAvailableError(DatapunkError):
+    """This deployment has not what it takes to do this."""
+
+    status = 501
+    code = "not_available"
+    action = "Do without it, or ask the operator to install what the detail names."
 
 
 class BadGatewayError(DatapunkError):

@@ -97,6 +97,8 @@ class HttpFunction(APIGatewayRestResolver):
         self.parameters = tuple(parameters)
         self.answers_in_oauth = False
         """Whether errors have OAuth's shape, and problem documents only what precedes the handler."""
+        self.needs_body = True
+        """Whether requests must have the raw body that `accepts` is about."""
         self.error_shape: ErrorShape | None = None
         """How errors are written, those too that precede the handler, where not as problem documents."""
         self.guard = guard

@@ -145,6 +145,11 @@ class Settings(BaseModel):
     log_level: str = Field(
         default="INFO", alias="POWERTOOLS_LOG_LEVEL", description="Least severe level logged."
     )
+    postgis: bool = Field(
+        default=False,
+        alias="DATAPUNK_POSTGIS",
+        description="Whether migrations make sure of PostGIS, which columns of places need.",
+    )
     page_limit: int = Field(
         default=10_000,
         alias="DATAPUNK_PAGE_LIMIT",

@@ -70,7 +70,7 @@ def rest(filled: str, environment: None, monkeypatch: pytest.MonkeyPatch) -> Res
         ({}, {"Range": "5-1"}, 416, "PGRST103"),
         ({}, {"Prefer": "handling=strict, wish=granted"}, 400, "PGRST122"),
         ({}, {"Accept": "image/png"}, 406, "PGRST107"),
-        ({}, {"Accept": "application/geo+json"}, 400, "PGRST127"),
+        ({}, {"Accept": "application/geo+json"}, 501, "0A000"),
         ({"on_conflict": "id"}, {}, 400, "PGRST100"),
     ],
 )

@@ -22,10 +22,11 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tests.support.invoking import Invoker
-from tests.support.rows import TEXTS, WRITERS, columns_and_rows
+from tests.support.rows import FILE_WRITERS, NOT_EVERYWHERE, TEXTS, WRITERS, columns_and_rows
 
 pytestmark = pytest.mark.usefixtures("database", "no_broker")
 _numbers = itertools.count()
+ALL_WRITERS = WRITERS | FILE_WRITERS
 
 READERS: dict[ColumnType, Callable[[Any], Any]] = {
     ColumnType.TEXT: str,
@@ -40,7 +41,13 @@ READERS: dict[ColumnType, Callable[[Any], Any]] = {
     ColumnType.VECTOR: lambda value: value,
     **dict.fromkeys(RANGES, str),
 }
-UNSORTED = (ColumnType.JSON, ColumnType.BOOLEAN, ColumnType.VECTOR, *RANGES)
+UNSORTED = (
+    ColumnType.JSON,
+    ColumnType.BOOLEAN,
+    ColumnType.VECTOR,
+    *NOT_EVERYWHERE,
+    *RANGES,
+)
 """Types that Python has no order for, or another one."""
 OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     "eq": operator.eq,
@@ -104,7 +111,7 @@ def _typed(columns: list[Column], item: dict[str, Any]) -> dict[str, Any]:
 
 
 @settings(max_examples=30)
-@given(drawn=columns_and_rows(), media_type=st.sampled_from(sorted(WRITERS)))
+@given(drawn=columns_and_rows(), media_type=st.sampled_from(sorted(ALL_WRITERS)))
 def test_what_went_in_by_any_format_comes_out(
     invoke: Invoker, drawn: tuple[list[Column], list[dict[str, Any]]], media_type: str
 ) -> None:
@@ -113,7 +120,7 @@ def test_what_went_in_by_any_format_comes_out(
     assume(rows or media_type != "application/x-ndjson")  # no line at all is no body
     name = _create(invoke, columns)
     # When
-    _insert(invoke, name, WRITERS[media_type](columns, rows), media_type)
+    _insert(invoke, name, ALL_WRITERS[media_type](columns, rows), media_type)
     found = [_typed(columns, item) for item in _pages(invoke, name, {"limit": "2"})]
     # Then
     assert _plain_numbers(found) == _plain_numbers(rows)

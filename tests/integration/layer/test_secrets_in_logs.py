@@ -122,7 +122,7 @@ def _leaks(written: str, *more: str) -> list[str]:
     return [secret for secret in planted if secret in written]
 
 
-QUOTING = {"lake.read_rest", "lake.write_rest"}
+QUOTING = {"lake.call_function", "lake.read_rest", "lake.write_rest"}
 """PostgREST's words quote the part of a query that cannot be read, to whoever sent it and nobody else."""
 
 

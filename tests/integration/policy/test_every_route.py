@@ -44,6 +44,7 @@ FOREIGN = (".serve_rpc", "nexus.consul")
 """Calls and Consul's clients have contracts of their own; what they reach is tested where they are."""
 SHOWN = {
     *("lake.list_datasets", "lake.get_dataset", "lake.query_records", "lake.list_quarantine"),
+    "lake.get_function",
     "stream.list_events",
     *("nexus.list_users", "nexus.get_user", "nexus.list_clients", "nexus.list_api_keys"),
     "nexus.list_audit",
@@ -146,6 +147,10 @@ def scene(database: str, instance: Instance, invoke: Invoker) -> Scene:
     assert aside.json["quarantined"] == 1, aside.body
     waiting = invoke("lake.list_quarantine", path={"dataset": "notes"}, **acting(owner)).json
     job = invoke("lake.create_upload", path={"dataset": "notes"}, **acting(owner)).json["job"]
+    function = {"dataset": "notes", "description": MARK, "query": {"note": f"neq.{MARK}!"}}
+    path = {"function": "noted"}
+    made = invoke("lake.put_function", path=path, body=function, **acting(owner))
+    assert made.status == 200, made.body
     # The trail names the path.
     assert register(owner, MARK).status == 200
     _, session = start_session(owner)
@@ -161,6 +166,7 @@ def scene(database: str, instance: Instance, invoke: Invoker) -> Scene:
         "dataset": "notes",
         "row": waiting["items"][0]["id"],
         "job": job,
+        "function": "noted",
         "user": str(owner.id),
         "principal": owner.principal,
         "role": "viewer",

@@ -71,6 +71,8 @@ STATEMENTS = {
     "lake.quarantine": "(tenant, dataset_id, dataset, version, batch, position, media_type, content,"
     " rule, reason, errors, quarantined_by) VALUES (%(tenant)s, gen_random_uuid(), 'x', 1,"
     " gen_random_uuid(), 1, 'x', %(mark)s, 'x', 'x', '[]', 'x')",
+    "lake.functions": "(tenant, name, dataset, definition, created_by, updated_by)"
+    " VALUES (%(tenant)s, %(mark)s, 'x', '{}', 'x', 'x')",
     "lake.quality_results": "(tenant, dataset_id, run, version, check_type, score, rows, rules, measured_by)"
     " VALUES (%(tenant)s, gen_random_uuid(), gen_random_uuid(), 1, %(mark)s, 1, 0, '[]', 'x')",
     "lake.quality_rules": "(tenant, dataset_id, dataset, rules, updated_by)"
@@ -131,6 +133,7 @@ FOUND_BY = {
     "lake.datasets": "name",
     "lake.dataset_versions": "changed_by",
     "lake.data_keys": "subject",
+    "lake.functions": "name",
     "lake.quality_results": "check_type",
     "lake.quality_rules": "dataset",
     "lake.jobs": "dataset",

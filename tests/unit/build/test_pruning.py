@@ -24,6 +24,15 @@ from infrastructure.build import pruning
         "orjson-3.13.0.dist-info/sboms/orjson.cyclonedx.json",
         "pydantic-2.13.5.dist-info/INSTALLER",
         ".lock",
+        "pyarrow/include/arrow/api.h",
+        "pyarrow/src/arrow/python/type_traits.cc",
+        "pyarrow/table.pxi",
+        "pyarrow/libarrow_flight.so.2600",
+        "pyarrow/libarrow_s3.so.2600",
+        "pyarrow/libarrow_python.so",
+        "pyarrow/libarrow_python.so.2600.1.0",
+        "pyarrow/_dataset_parquet_encryption.cpython-313-x86_64-linux-gnu.so",
+        "pyarrow/_s3fs.cpython-313-x86_64-linux-gnu.so",
     ],
 )
 def test_needless_files_go(path: str) -> None:
@@ -45,6 +54,11 @@ def test_needless_files_go(path: str) -> None:
         "pydantic-2.13.5.dist-info/METADATA",
         "aws_lambda_powertools-3.37.0.dist-info/entry_points.txt",
         "datapunk/stream/events.sql",
+        "pyarrow/libarrow_python.so.2600",
+        "pyarrow/libarrow_dataset.so.2600",
+        "pyarrow/_parquet.cpython-313-x86_64-linux-gnu.so",
+        "pyarrow/_fs.cpython-313-x86_64-linux-gnu.so",
+        "pyarrow/flight.py",
     ],
 )
 def test_code_and_metadata_stay(path: str) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from infrastructure.build.sizes import FUNCTION_LIMIT, LAYER_LIMIT, measure
+from infrastructure.build.sizes import FUNCTION_LIMIT, LAYER_LIMITS, measure
 
-TEMPLATE = {
+LAYER_LIMIT = LAYER_LIMITS["CommonLayer"]
+TEMPLATE: dict[str, Any] = {
+    "Globals": {"Function": {"Layers": [{"Ref": "CommonLayer"}]}},
     "Resources": {
         "CommonLayer": {"Type": "AWS::Serverless::LayerVersion"},
         "PingFunction": {
@@ -14,7 +17,7 @@ TEMPLATE = {
             "Properties": {"CodeUri": "PingFunction"},
         },
         "Table": {"Type": "AWS::DynamoDB::Table"},
-    }
+    },
 }
 
 
@@ -50,3 +53,23 @@ def test_what_is_too_large_says_so(tmp_path: Path) -> None:
     assert layer.size > layer.limit
     assert "TOO LARGE" in str(layer)
     assert function.size < function.limit
+
+
+def test_a_layer_of_some_functions_counts_with_those(tmp_path: Path) -> None:
+    # Given a layer that one function of two has beside the common one
+    code = {"CodeUri": "PingFunction"}
+    heavy = {
+        "Type": "AWS::Serverless::Function",
+        "Properties": {**code, "Layers": [{"Ref": "AnalyticsLayer"}]},
+    }
+    layer = {"Type": "AWS::Serverless::LayerVersion"}
+    resources = {**TEMPLATE["Resources"], "AnalyticsLayer": layer, "HeavyFunction": heavy}
+    _write(tmp_path / "CommonLayer/python/a.so", 1000)
+    _write(tmp_path / "AnalyticsLayer/python/b.so", 3000)
+    _write(tmp_path / "PingFunction/ping.py", 1)
+    # When
+    sizes = {
+        item.name: item.size for item in measure(tmp_path, {**TEMPLATE, "Resources": resources})
+    }
+    # Then
+    assert (sizes["PingFunction"], sizes["HeavyFunction"]) == (1001, 4001)

@@ -37,7 +37,7 @@ def test_the_link_is_for_one_file_and_one_hour(make_dataset: MakeDataset, invoke
 @pytest.mark.parametrize(
     ("changes", "field"),
     [
-        ({"on_error": "reject"}, "on_error"),
+        ({"on_error": "skip"}, "on_error"),
         ({"media_type": "application/json"}, "media_type"),
         ({"on_conflict": "update"}, "on_conflict"),
         ({"sha256": "abc"}, "sha256"),

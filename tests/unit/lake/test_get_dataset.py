@@ -88,6 +88,22 @@ def test_a_position_that_a_write_gave_is_honoured(database: str, invoke: Invoker
     assert strict.headers["x-freshness"] == f"{version:x}"
 
 
+def test_each_change_says_where_it_stands(database: str, invoke: Invoker) -> None:
+    # Given
+    created = invoke("lake.create_dataset")
+    # When
+    changed = invoke("lake.change_dataset", body={"changes": [], "description": "changed"})
+    strict = invoke(OPERATION, headers={"X-Freshness": changed.headers["x-freshness"]})
+    deleted = invoke("lake.delete_dataset")
+    # Then
+    assert strict.json["description"] == "changed"
+    assert strict.headers["x-freshness"] == changed.headers["x-freshness"]
+    positions = [int(answer.headers["x-freshness"], 16) for answer in (created, changed, deleted)]
+    assert positions == sorted(set(positions))
+    gone = invoke(OPERATION, headers={"X-Freshness": deleted.headers["x-freshness"]})
+    assert gone.status == 404
+
+
 @pytest.mark.parametrize("position", ["", "x", "-1", "f" * 15, "ffffffffffffff", "1 2"])
 def test_a_position_that_is_none(database: str, invoke: Invoker, position: str) -> None:
     # Given / When

@@ -223,7 +223,7 @@ def test_what_is_wrong_with_a_file_is_told_and_stores_nothing(
         (b"", {}, 400),
         (b"label,other\n1,2\n", {}, 422),
         (b"id,label\n1,1\n", {"encoding": "gzip"}, 400),
-        (gzip.compress(b"id,label\n1,1\n")[:-9], {"encoding": "gzip"}, 400),
+        (gzip.compress(b"id,label\n1,1\n", mtime=0)[:-9], {"encoding": "gzip"}, 400),
         (b"id,label\n2,2\n", {"sha256": "0" * 64}, 422),
         (b"id,label\nx,\nx,\nx,\n", {}, 422),
         (b"id,label\n" + b"1" * (4 * 1024 * 1024 + 1), {}, 422),
@@ -254,6 +254,100 @@ def test_lines_of_json_are_merged_by_the_key(
     assert (told["rows_read"], told["inserted"], told["updated"]) == (5, 2, 1)
     assert told["reasons"] == {"encoding": 1, "json_invalid": 1}
     assert _rows(database, "t") == [(1, "new"), (2, None)]
+
+
+@pytest.mark.parametrize(
+    ("bad", "field"), [(b"x,x\n", "id"), (b"7,again\n", "(row)")], ids=["column", "table"]
+)
+def test_all_rows_of_a_file_or_none(
+    database: str,
+    files: Uploads,
+    make_dataset: MakeDataset,
+    monkeypatch: pytest.MonkeyPatch,
+    bad: bytes,
+    field: str,
+) -> None:
+    # Given a file whose last row is refused, behind chunks that fit
+    make_dataset("t", key=["id"], id="integer", label="text")
+    small_chunks(monkeypatch, 100)
+    job = files.put("t", _file(1_000) + bad, on_error="reject")
+    # When
+    assert files.load(job) == "failed"
+    # Then nothing is stored, kept aside or told of, and the row is named
+    told = files.job(job)
+    assert (told["state"], told["inserted"], told["quarantined"]) == ("failed", 0, 0)
+    assert [error["field"] for error in told["problem"]["errors"]] == [f"records.1000.{field}"]
+    assert _rows(database, "t") == []
+    # When a file that fits comes twice
+    for outcome in ("done", "same"):
+        again = files.put("t", _file(1_000), on_error="reject")
+        assert files.load(again) == outcome
+        # Then it is stored once, with one event
+        assert files.job(again)["rows_read"] == 1_000
+        assert _rows(database, "t") == _expected(1_000)
+    with psycopg.connect(database) as connection:
+        events = connection.execute("SELECT body FROM platform.outbox ORDER BY id").fetchall()
+    counts = [json.loads(body)["data"].get("count") for (body,) in events]
+    assert counts == [1_000]
+
+
+def test_a_worker_that_is_killed_with_all_or_nothing_has_stored_nothing(
+    database: str, files: Uploads, make_dataset: MakeDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given
+    make_dataset("t", key=["id"], id="integer", label="text")
+    small_chunks(monkeypatch, 100)
+    monkeypatch.setattr(loading, "_TELL_SECONDS", 0)
+    job = files.put("t", _file(1_000), on_error="reject", on_conflict="update")
+    given_up(monkeypatch)
+    with killed_at(monkeypatch, loading, "_sifted", 5):
+        files.load(job)
+    # Then it has told how far it was
+    told = files.job(job)
+    assert (told["state"], told["rows_read"]) == ("running", 0)
+    assert 0 < told["bytes_done"] < told["bytes_total"]
+    assert _rows(database, "t") == []
+    # And the next does all of it
+    assert files.load(job) == "done"
+    assert files.job(job)["inserted"] == 1_000
+    assert _rows(database, "t") == _expected(1_000)
+
+
+def test_who_was_taken_for_dead_with_all_or_nothing_stores_nothing(
+    database: str, files: Uploads, make_dataset: MakeDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a worker whose job another has taken meanwhile
+    make_dataset("t", id="integer!", label="text")
+    small_chunks(monkeypatch, 100)
+    job = files.put("t", _file(500), on_error="reject")
+    real, calls = splitting.take, 0
+
+    def overtaken(*args: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            with psycopg.connect(database) as connection:
+                connection.execute("SELECT set_config('datapunk.tenant', '*', true)")
+                connection.execute("UPDATE lake.jobs SET holder = gen_random_uuid()")
+        return real(*args)
+
+    monkeypatch.setattr(loading, "take", overtaken)
+    # When / Then
+    assert files.load(job) == "not_mine"
+    assert _rows(database, "t") == []
+
+
+def test_what_is_too_long_for_one_transaction_fails_and_says_so(
+    database: str, files: Uploads, make_dataset: MakeDataset
+) -> None:
+    # Given
+    make_dataset("t", id="integer!", label="text")
+    job = files.put("t", _file(100), on_error="reject")
+    # When
+    assert files.load(job, seconds=loading.ENOUGH_SECONDS) == "failed"
+    # Then
+    assert files.job(job)["problem"]["errors"][0]["code"] == "too_large"
+    assert _rows(database, "t") == []
 
 
 def test_a_link_that_nobody_used(

@@ -15,7 +15,7 @@ from datapunk.lake.parsing import CHUNK, CSV, JSON, MAX_ERRORS, NDJSON, parse_bo
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.rows import WRITERS, columns_and_rows
+from tests.support.rows import FILE_WRITERS, WRITERS, columns_and_rows
 
 READERS: dict[ColumnType, Any] = {
     ColumnType.TEXT: str,
@@ -78,7 +78,7 @@ def test_all_formats_of_the_same_rows_mean_the_same(
 ) -> None:
     # Given
     columns, rows = drawn
-    for media_type, write in WRITERS.items():
+    for media_type, write in (WRITERS | FILE_WRITERS).items():
         # When
         found = parse(media_type, write(columns, rows), columns)
         # Then

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 from datapunk.database.migrations import read_migrations
+from datapunk.errors import ConfigurationError
+from datapunk.settings import settings
 
 from tests.support.answers import Answers
 from tests.support.invoking import Invoker
@@ -60,3 +62,24 @@ def test_without_a_database_cloudformation_hears_why(
     assert document["Status"] == "FAILED"
     assert "postgresql" in document["Reason"]
     assert "nothing" not in document["Reason"]
+
+
+def test_postgis_is_made_sure_of_when_it_is_asked_for(
+    geo_database: str, invoke: Invoker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given
+    monkeypatch.setenv("DATAPUNK_POSTGIS", "true")
+    settings.cache_clear()
+    # When / Then
+    assert invoke.event(OPERATION, {}) == {"applied": []}
+
+
+def test_who_may_not_create_postgis_hears_who_may(
+    database: str, invoke: Invoker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given: as with every server but RDS, the platform's role is no superuser
+    monkeypatch.setenv("DATAPUNK_POSTGIS", "true")
+    settings.cache_clear()
+    # When / Then
+    with pytest.raises(ConfigurationError, match="CREATE EXTENSION postgis"):
+        invoke.event(OPERATION, {})

@@ -22,6 +22,8 @@ from datapunk.errors import (
 
 DEPENDENCY = "postgresql"
 _COPY_POSITION = re.compile(r"COPY [^,]+, line (?P<line>\d+)(?:, column (?P<column>[^:]+))?")
+# As `lake.tables.check_name` makes them of a column's name.
+_RULE = re.compile(r"ck_(?P<column>.+)_[0-9a-f]{8}\Z")
 
 _GONE = (
     pg.AdminShutdown,
@@ -86,6 +88,8 @@ def _fields(error: psycopg.Error) -> list[FieldError]:
         name = name or (position[1] or "")
     code = type(error).__name__.lower()
     message = "breaks a rule of the table"
+    if rule := _RULE.match(error.diag.constraint_name or ""):
+        name, message = rule["column"], "breaks a rule of the column"
     if isinstance(error, pg.UniqueViolation):
         message, code = "exists already", "unique"
     elif isinstance(error, pg.NotNullViolation):

@@ -79,6 +79,23 @@ def migrate(url: str | None = None, directory: Path = DIRECTORY) -> list[str]:
     return [f"{item.version:04}_{item.name}" for item in wanted[done:]]
 
 
+def require_postgis(url: str | None = None) -> None:
+    """Create PostGIS where it is not there yet. It is no migration: most databases go without.
+
+    Raises ConfigurationError when the server does not have it, or does not let this role create it.
+    """
+    with connect(url or settings().database(), application="nexus.migrate") as connection:
+        try:
+            connection.execute("CREATE EXTENSION IF NOT EXISTS postgis")
+        except psycopg.Error as error:
+            reason = "the server does not have it"
+            if isinstance(error, psycopg.errors.InsufficientPrivilege):
+                reason = "the role may not: let a superuser run CREATE EXTENSION postgis"
+            raise ConfigurationError(
+                f"PostGIS is asked for (DATAPUNK_POSTGIS) and cannot be created: {reason}."
+            ) from error
+
+
 def pending(connection: psycopg.Connection, directory: Path = DIRECTORY) -> list[str]:
     """Return the names of the migrations a database still lacks."""
     wanted = read_migrations(directory)

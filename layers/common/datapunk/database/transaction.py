@@ -12,10 +12,11 @@ from psycopg.rows import dict_row
 
 from datapunk.commits import Hook, before_each_commit
 from datapunk.context import current, remaining_seconds
-from datapunk.database.connection import acquire, discard
+from datapunk.database.connection import acquire, connect, discard
 from datapunk.database.failures import translate, translated
 from datapunk.errors import DeadlineExceededError, UnavailableError
 from datapunk.identity import Caller
+from datapunk.settings import settings
 
 Row = dict[str, Any]
 Parameters = Sequence[Any] | dict[str, Any] | None
@@ -49,6 +50,8 @@ class Transaction:
         self.after_commit: list[Callable[[], None]] = []
         self.copied = 0
         """Rows the database has taken in the last COPY."""
+        self.role: str | None = None
+        """In whose name statements run, None for the caller's own."""
 
     def execute(self, statement: Statement, parameters: Parameters = None) -> int:
         """Run a statement and return the number of rows it touched."""
@@ -122,8 +125,14 @@ class Transaction:
         """
         with translated():
             self.connection.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(role)))
-            yield
-            self.connection.execute("SET LOCAL ROLE NONE")
+            before, self.role = self.role, role
+            try:
+                yield
+            finally:
+                self.role = before
+            self.connection.execute(
+                sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(before or "none"))
+            )
 
 
 @contextmanager
@@ -150,6 +159,22 @@ def transaction(caller: Caller | None = None) -> Iterator[Transaction]:
         raise
     for notice in tx.after_commit:
         notice()
+
+
+@contextmanager
+def beside(caller: Caller) -> Iterator[Transaction]:
+    """Open a transaction on a connection of its own, for what others are to see while one is open.
+
+    It has no hooks: nothing is recorded or published with it. Raises as `transaction` does.
+    """
+    connection = connect(settings().database())
+    try:
+        with translated(), connection.transaction():
+            milliseconds = str(max(1, int(remaining_seconds() * 1000)))
+            connection.execute(_CONTEXT, (caller.tenant, caller.principal, milliseconds))
+            yield Transaction(connection, caller)
+    finally:
+        connection.close()
 
 
 def _begin(caller: Caller) -> psycopg.Connection:

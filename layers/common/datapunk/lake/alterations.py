@@ -22,7 +22,7 @@ from datapunk.lake.tables import (
     check_name,
     column_definition,
     default_literal,
-    vector_index,
+    nearness_indexes,
     words_index,
     words_name,
     words_of,
@@ -47,7 +47,7 @@ def alter_table(tx: Transaction, change: Change, old: Dataset, new: Dataset) -> 
     """
     if isinstance(change, change_models.AddColumn):
         _add(tx, new, change.column)
-        if (index := vector_index(new, change.column)) is not None:
+        for index in nearness_indexes(new, change.column):
             _rewrite(tx, index, change.column.name)
         _index_words(tx, old, new, change.column.name)
         return

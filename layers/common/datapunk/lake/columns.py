@@ -23,6 +23,7 @@ from pydantic import (
 from pydantic_core import to_json
 
 from datapunk.lake.checks import Checks, as_utc, checked_type
+from datapunk.lake.geometry import Geometry, GeoRules, read_geometry
 from datapunk.lake.privacy.declared import Mask, Masking, Protection
 from datapunk.lake.ranges import range_of
 from datapunk.lake.searchable import Language, Vector, VectorRules
@@ -52,6 +53,7 @@ class ColumnType(StrEnum):
     DATE_RANGE = "date_range"
     TIMESTAMP_RANGE = "timestamp_range"
     VECTOR = "vector"
+    GEO = "geo"
 
 
 SQL_TYPES: dict[ColumnType, LiteralString] = {
@@ -69,6 +71,7 @@ SQL_TYPES: dict[ColumnType, LiteralString] = {
     ColumnType.DATE_RANGE: "daterange",
     ColumnType.TIMESTAMP_RANGE: "tstzrange",
     ColumnType.VECTOR: "vector",
+    ColumnType.GEO: "geometry",
 }
 """PostgreSQL's type of each column type; `timestamp` without an offset is read as UTC."""
 
@@ -83,6 +86,7 @@ PYTHON_TYPES: dict[ColumnType, Any] = {
     ColumnType.UUID: uuid.UUID,
     ColumnType.JSON: Any,
     ColumnType.VECTOR: Vector,
+    ColumnType.GEO: Geometry,
 }
 RANGES = {
     ColumnType.INTEGER_RANGE: ColumnType.INTEGER,
@@ -150,6 +154,9 @@ class Column(BaseModel):
     vector: VectorRules | None = Field(
         default=None, description="Length and distance, which vectors need and nothing else has."
     )
+    geo: GeoRules | None = Field(
+        default=None, description="Kind of geometry, which places need and nothing else has."
+    )
     full_text: Language | None = Field(
         default=None, description="Language by whose words a text can be searched."
     )
@@ -188,8 +195,19 @@ class Column(BaseModel):
             )
         if self.vector is not None and self.default is not None:
             raise ValueError("a vector has no default: all rows would be the same distance away")
+        if (self.type is ColumnType.GEO) != (self.geo is not None):
+            raise ValueError(
+                'a place says what it is, "geo": {"kind": "Point"}, and nothing else does'
+            )
+        if self.geo is not None and self.default is not None:
+            raise ValueError("a place has no default: rows that are nowhere are null")
         if self.full_text is not None and self.type is not ColumnType.TEXT:
             raise ValueError(f"full_text is for text, not for {self.type}")
+        if self.encrypted and self.type is ColumnType.GEO:
+            raise ValueError(
+                f"{self.name} is a place, which is found by its index, and that would tell it: mask it, "
+                "or keep encrypted places as json"
+            )
         if self.encrypted and (self.vector is not None or self.full_text is not None):
             raise ValueError(f"{self.name} is encrypted, and an index of it would tell its values")
 
@@ -234,10 +252,17 @@ def _plain(kind: ColumnType) -> TypeAdapter[Any]:
     return TypeAdapter(PYTHON_TYPES[kind])
 
 
+Rules = VectorRules | GeoRules
+
+
+def _rules(column: Column) -> Rules | None:
+    return column.vector or column.geo
+
+
 @cache
-def _annotation(kind: ColumnType, checks: Checks | None, vector: VectorRules | None) -> Any:
-    if vector is not None:
-        return Annotated[PYTHON_TYPES[kind], AfterValidator(vector.check)]
+def _annotation(kind: ColumnType, checks: Checks | None, rules: Rules | None) -> Any:
+    if rules is not None:
+        return Annotated[PYTHON_TYPES[kind], AfterValidator(rules.check)]
     if checks is None or checks.empty:
         return PYTHON_TYPES[kind]
     check = checked_type(checks, lambda value: stored_value(kind, value))
@@ -246,17 +271,20 @@ def _annotation(kind: ColumnType, checks: Checks | None, vector: VectorRules | N
 
 def annotation(column: Column) -> Any:
     """Return what a value of the column, other than null, is validated as: its type and its checks."""
-    return _annotation(column.type, column.checks, column.vector)
+    return _annotation(column.type, column.checks, _rules(column))
 
 
 def column_value(column: Column) -> TypeAdapter[Any]:
     """Return the validator of one value of the column, other than null."""
-    return _value(column.type, column.checks, column.vector)
+    return _value(column.type, column.checks, _rules(column))
 
 
 @cache
-def _value(kind: ColumnType, checks: Checks | None, vector: VectorRules | None) -> TypeAdapter[Any]:
-    return TypeAdapter(_annotation(kind, checks, vector))
+def _value(kind: ColumnType, checks: Checks | None, rules: Rules | None) -> TypeAdapter[Any]:
+    return TypeAdapter(_annotation(kind, checks, rules))
+
+
+_GEOMETRY_TEXT: Any = Annotated[str, AfterValidator(read_geometry)]
 
 
 @cache
@@ -264,22 +292,26 @@ def text_value(kind: ColumnType) -> TypeAdapter[Any]:
     """Return the validator of one value written as text, as in a filter."""
     if kind is ColumnType.JSON:
         return TypeAdapter(Json)
+    if kind is ColumnType.GEO:
+        return TypeAdapter(_GEOMETRY_TEXT)
     return TypeAdapter(Json[Vector] if kind is ColumnType.VECTOR else PYTHON_TYPES[kind])
 
 
 def text_values(column: Column) -> TypeAdapter[Any]:
     """Return the validator of a column of texts, as in CSV; None stands for an empty field."""
-    return _texts(column.type, column.checks, column.vector, column.nullable)
+    return _texts(column.type, column.checks, _rules(column), column.nullable)
 
 
 @cache
 def _texts(
     kind: ColumnType,
     checks: Checks | None,
-    vector: VectorRules | None,
+    rules: Rules | None,
     nullable: bool,  # noqa: FBT001
 ) -> TypeAdapter[Any]:
-    one = Json if kind is ColumnType.JSON else _annotation(kind, checks, vector)
-    if vector is not None:
+    one = Json if kind is ColumnType.JSON else _annotation(kind, checks, rules)
+    if isinstance(rules, VectorRules):
         one = Json[one]  # type: ignore[misc,valid-type]
+    elif isinstance(rules, GeoRules):
+        one = Annotated[_GEOMETRY_TEXT, AfterValidator(rules.check)]
     return TypeAdapter(list[one | None] if nullable else list[one])  # type: ignore[valid-type]

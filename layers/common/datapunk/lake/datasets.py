@@ -17,6 +17,7 @@ from datapunk.database import Row, Transaction, load_queries
 from datapunk.errors import ConflictError, FieldError, InvalidInputError, NotFoundError
 from datapunk.lake.columns import Column, ColumnType
 from datapunk.lake.definition import DatasetDefinition, Declared, Named, Reference
+from datapunk.lake.geo import require_postgis
 from datapunk.lake.partitions import OWNER_ROLE, SCHEMA, bounded_locks
 from datapunk.lake.tables import (
     ROW_ID,
@@ -79,6 +80,7 @@ def create_dataset(tx: Transaction, definition: DatasetDefinition) -> Dataset:
     patterns that PostgreSQL does not know, ContentionError when a dataset referred to is being written for
     longer than a moment.
     """
+    require_postgis(tx, definition.columns)
     require_patterns(tx, definition.columns)
     table_name = f"{definition.name[:44]}_{secrets.token_hex(4)}"
     try:

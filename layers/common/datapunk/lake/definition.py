@@ -121,7 +121,7 @@ class Declared(BaseModel):
             for name in names:
                 if name not in declared:
                     raise ValueError(f"{what} names {name}, which is not a column")
-                if declared[name].type in (ColumnType.JSON, ColumnType.VECTOR):
+                if declared[name].type in (ColumnType.JSON, ColumnType.VECTOR, ColumnType.GEO):
                     kind = declared[name].type
                     raise ValueError(
                         f"{what} names {name}, and a {kind} column cannot be part of {_kind(what)}"

@@ -83,13 +83,18 @@ def read_earlier(name: str, version: int, freshness: str | None = None) -> Defin
 def create_definition(tx: Transaction, definition: DatasetDefinition) -> Definition:
     """Create a dataset, also for who reads it from the cache. Raises ConflictError when the name is taken."""
     dataset = create_dataset(tx, definition)
-    version = stage(tx, DEFINITIONS, dataset.name, dataset, cause="lake.create_dataset")
-    return Definition(dataset, {HEADER: position(version)}, cached=False)
+    headers = stage_definition(tx, dataset.name, dataset, cause="lake.create_dataset")
+    return Definition(dataset, headers, cached=False)
 
 
-def stage_definition(tx: Transaction, name: str, dataset: Dataset | None, *, cause: str) -> None:
-    """Add to a change of a dataset that who reads it from the cache reads it as it is now (None: deleted)."""
-    stage(tx, DEFINITIONS, name, dataset, cause=cause)
+def stage_definition(
+    tx: Transaction, name: str, dataset: Dataset | None, *, cause: str
+) -> dict[str, str]:
+    """Add to a change of a dataset that who reads it from the cache reads it as it is now (None: deleted).
+
+    Returns the header that says where the change stands.
+    """
+    return {HEADER: position(stage(tx, DEFINITIONS, name, dataset, cause=cause))}
 
 
 def _definition(found: Found[Dataset], name: str) -> Definition:

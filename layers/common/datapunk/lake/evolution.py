@@ -47,7 +47,8 @@ from datapunk.lake.datasets import (
     stored,
     to_dataset,
 )
-from datapunk.lake.definitions import stage_definition
+from datapunk.lake.definitions import Definition, stage_definition
+from datapunk.lake.geo import require_postgis
 from datapunk.lake.partitions import OWNER_ROLE, bounded_locks
 from datapunk.lake.privacy.declared import Mask
 from datapunk.lake.tables import broken_by, require_patterns
@@ -63,7 +64,7 @@ _SQL = Path(__file__).parent / "datasets.sql"
 T = TypeVar("T")
 
 
-def change_dataset(name: str, wanted: DatasetChanges, *, if_match: str | None = None) -> Dataset:
+def change_dataset(name: str, wanted: DatasetChanges, *, if_match: str | None = None) -> Definition:
     """Change a dataset in the state that `if_match` names, and return it as it is then.
 
     Not to be called within a transaction: it needs several. Raises NotFoundError, PreconditionFailedError,
@@ -77,17 +78,17 @@ def change_dataset(name: str, wanted: DatasetChanges, *, if_match: str | None = 
         _require_kept(tx, before, after)
     changed = _patiently(lambda: _change(name, wanted, if_match))
     if any(isinstance(change, (SetChecks, AddColumn)) for change in wanted.changes):
-        return _validated(changed, before)
+        _validate(changed.dataset, before)
     return changed
 
 
-def delete_dataset(name: str, *, if_match: str | None = None) -> None:
-    """Delete a dataset with its rows, in the state that `if_match` names.
+def delete_dataset(name: str, *, if_match: str | None = None) -> dict[str, str]:
+    """Delete a dataset with its rows, in the state that `if_match` names; return headers for the answer.
 
     Not to be called within a transaction. Raises NotFoundError, PreconditionFailedError, ConflictError while
     other datasets refer to it, ContentionError when others are at work for long.
     """
-    _patiently(lambda: _delete(name, if_match))
+    return _patiently(lambda: _delete(name, if_match))
 
 
 def _patiently(work: Callable[[], T]) -> T:
@@ -112,7 +113,7 @@ def _alone(tx: Transaction, name: str, if_match: str | None) -> Dataset:
     return dataset
 
 
-def _change(name: str, wanted: DatasetChanges, if_match: str | None) -> Dataset:
+def _change(name: str, wanted: DatasetChanges, if_match: str | None) -> Definition:
     with transaction() as tx:
         before = _alone(tx, name, if_match)
         states = _planned(tx, before, wanted)
@@ -131,11 +132,11 @@ def _change(name: str, wanted: DatasetChanges, if_match: str | None) -> Dataset:
             [change.model_dump(mode="json", exclude_none=True) for change in wanted.changes],
         )
         emit(tx, _event(DATASET_CHANGED, changed, wanted.changes))
-        stage_definition(tx, name, changed, cause="lake.change_dataset")
-    return changed
+        headers = stage_definition(tx, name, changed, cause="lake.change_dataset")
+    return Definition(changed, headers, cached=False)
 
 
-def _delete(name: str, if_match: str | None) -> None:
+def _delete(name: str, if_match: str | None) -> dict[str, str]:
     with transaction() as tx:
         dataset = _alone(tx, name, if_match)
         others = sorted({item.name for item, _ in referencing(tx, name) if item.name != name})
@@ -151,7 +152,7 @@ def _delete(name: str, if_match: str | None) -> None:
             tx.execute(sql.SQL("DROP TABLE {}").format(dataset.table))
         tx.execute(load_queries(_SQL)["delete_dataset"], {"name": name})
         emit(tx, _event(DATASET_DELETED, dataset, None))
-        stage_definition(tx, name, None, cause="lake.delete_dataset")
+        return stage_definition(tx, name, None, cause="lake.delete_dataset")
 
 
 def _event(kind: str, dataset: Dataset, changes: Sequence[Change] | None) -> CloudEvent:
@@ -193,6 +194,7 @@ def _planned(tx: Transaction, before: Dataset, wanted: DatasetChanges) -> list[D
             errors=[FieldError(column, why, "incompatible") for column, why in found],
         )
     _require_unreferenced(tx, before, after)
+    require_postgis(tx, after.columns)
     require_patterns(tx, after.columns)
     return states
 
@@ -246,7 +248,7 @@ def _broken(column: str) -> ConflictError:
     )
 
 
-def _validated(changed: Dataset, before: Dataset) -> Dataset:
+def _validate(changed: Dataset, before: Dataset) -> None:
     """Let PostgreSQL look at the rows there were before the rules; others go on meanwhile.
 
     Rows that were written since we looked, and break them, undo the rules and raise ConflictError. What
@@ -264,7 +266,6 @@ def _validated(changed: Dataset, before: Dataset) -> Dataset:
         raise _broken(", ".join(map(_named, undone))) from None
     except (UnavailableError, DeadlineExceededError) as error:
         logger().warning("rules are not validated yet", extra={"code": error.code})
-    return changed
 
 
 def _undone(before: Dataset, changed: Dataset) -> Iterator[Change]:

@@ -17,6 +17,8 @@ class Format(StrEnum):
 
     CSV = "csv"
     NDJSON = "ndjson"
+    PARQUET = "parquet"
+    ARROW = "arrow"
 
 
 class Export(BaseModel):
@@ -36,7 +38,9 @@ class Export(BaseModel):
         },
     )
 
-    format: Format = Field(description="`csv` (RFC 4180, with a header) or `ndjson`.")
+    format: Format = Field(
+        description="`csv` (RFC 4180, with a header), `ndjson`, `parquet`, or `arrow` (an IPC file)."
+    )
     select: Words | None = Field(
         default=None, description="Columns: `week,mean:ppm.avg()`. All by default."
     )

@@ -7,9 +7,11 @@ hexadecimal digits of what the table holds. Everything else is what the caller w
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from datapunk import audit
@@ -20,7 +22,7 @@ from datapunk.events import CloudEvent
 from datapunk.lake.datasets import Dataset
 from datapunk.lake.export_request import Export, Exported, Format
 from datapunk.lake.filters import CONTROLS, Query, read_query
-from datapunk.lake.parsing import CSV, NDJSON
+from datapunk.lake.parsing import CSV, NDJSON, PARQUET
 from datapunk.lake.privacy.disclosure import Disclosure
 from datapunk.lake.query import compile_whole, csv_lines, header_of, json_lines
 from datapunk.lake.telling import SOURCE
@@ -29,6 +31,7 @@ from datapunk.storage.writing import Upload, link_to, uploading
 
 ACTION = "lake.export_records"
 RECORDS_EXPORTED = "lake.records.exported"
+ARROW = "application/vnd.apache.arrow.file"
 LINK_SECONDS = 900
 PREFIX = "exports"
 """Where files are in the bucket: the template gives the right to it, and has what is there expire."""
@@ -42,29 +45,50 @@ _RESERVE = 2.0
 """Seconds left for the last part, the event and the record."""
 
 
+Add = Callable[[Sequence[Any]], int]
+"""Writes rows as the statement answers them, and returns how much text they were."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Form:
-    """How a format is written: its media type, and rows of a chunk as text."""
+    """How a format is written: its media type, whether of texts, what opens a file of it to add rows to."""
 
     media_type: str
     as_texts: bool
-    header: Callable[[Query], str]
-    lines: Callable[[Disclosure, Sequence[Any]], str]
+    opened: Callable[[Upload, Query, Disclosure], AbstractContextManager[Add]]
+
+
+@contextmanager
+def _csv(upload: Upload, query: Query, disclosure: Disclosure) -> Iterator[Add]:
+    upload.write(csv_lines([header_of(query)]).encode())
+    yield lambda rows: _written(upload, csv_lines(disclosure.reveal_fields(rows)))
+
+
+@contextmanager
+def _ndjson(upload: Upload, _: Query, disclosure: Disclosure) -> Iterator[Add]:
+    yield lambda rows: _written(upload, json_lines(disclosure.reveal(rows)))
+
+
+def _written(upload: Upload, text: str) -> int:
+    content = text.encode()
+    upload.write(content)
+    return len(content)
+
+
+@contextmanager
+def _table(form: str, upload: Upload, query: Query, disclosure: Disclosure) -> Iterator[Add]:
+    from datapunk.lake.binary.writing import TableFormat, typed, writing
+
+    columns = [typed(output) for output in query.outputs]
+    with writing(TableFormat(form), upload.write, columns) as add:
+        yield lambda rows: add(disclosure.reveal_fields(rows))
 
 
 _FORMS = {
-    Format.CSV: _Form(
-        f"{CSV}; charset=utf-8",
-        as_texts=True,
-        header=lambda query: csv_lines([header_of(query)]),
-        lines=lambda disclosure, rows: csv_lines(disclosure.reveal_fields(rows)),
-    ),
-    Format.NDJSON: _Form(
-        NDJSON,
-        as_texts=False,
-        header=lambda _: "",
-        lines=lambda disclosure, rows: json_lines(disclosure.reveal(rows)),
-    ),
+    Format.CSV: _Form(f"{CSV}; charset=utf-8", as_texts=True, opened=_csv),
+    Format.NDJSON: _Form(NDJSON, as_texts=False, opened=_ndjson),
+    Format.PARQUET: _Form(PARQUET, as_texts=True, opened=partial(_table, "parquet")),
+    Format.ARROW: _Form(ARROW, as_texts=True, opened=partial(_table, "arrow")),
 }
 
 
@@ -85,9 +109,11 @@ def export_records(tx: Transaction, dataset: Dataset, wanted: Export) -> Exporte
     )
     name = f"{dataset.name}.{wanted.format}"
     with uploading(key, form.media_type, file_name=name) as upload:
-        upload.write(form.header(query).encode())
-        with tx.reading(statement, parameters) as cursor:
-            rows = _write(upload, cursor, lambda found: form.lines(disclosure, found))
+        with (
+            form.opened(upload, query, disclosure) as add,
+            tx.reading(statement, parameters) as cursor,
+        ):
+            rows = _write(cursor, add)
         _tell(tx, dataset, wanted, rows, upload)
     return Exported(
         dataset=dataset.name,
@@ -117,14 +143,13 @@ def _query(dataset: Dataset, wanted: Export) -> Query:
     return read_query(parameters, dataset, page_limit=1)
 
 
-def _write(upload: Upload, cursor: Any, lines: Callable[[Sequence[Any]], str]) -> int:
+def _write(cursor: Any, add: Add) -> int:
     """Write all rows and return how many they are, as many at a time as make a chunk by those before."""
     total, ask = 0, _FIRST_ROWS
     while rows := cursor.fetchmany(ask):
-        content = lines([document for (document,) in rows]).encode()
-        upload.write(content)
+        size = add([document for (document,) in rows])
         total += len(rows)
-        ask = max(1, min(_MOST_ROWS, ask * _GROWTH, len(rows) * _CHUNK // len(content)))
+        ask = max(1, min(_MOST_ROWS, ask * _GROWTH, len(rows) * _CHUNK // max(1, size)))
         if remaining_seconds() < _RESERVE:
             raise DeadlineExceededError(
                 f"After {total:,} rows the time was over: export fewer at once, by filters or a limit."

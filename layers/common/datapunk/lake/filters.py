@@ -13,7 +13,8 @@ from typing import Any
 from datapunk.errors import FieldError, InvalidInputError
 from datapunk.lake.columns import Column, ColumnType
 from datapunk.lake.datasets import Dataset
-from datapunk.lake.operators import COMPARISONS, aggregate_problem
+from datapunk.lake.geo import read_finding
+from datapunk.lake.operators import COMPARISONS, FINDING, aggregate_problem
 from datapunk.lake.plan import Comparison, Field, Order, Output
 from datapunk.lake.values import read_value, split_list
 from datapunk.paging import DEFAULT_LIMIT
@@ -55,7 +56,7 @@ QUERY_PARAMETERS = (
         "name": "filters",
         "in": "query",
         "description": "Filters, `column=operator.value`, e.g. `week=gte.1990-01-01`. Operators: "
-        + ", ".join(f"`{name}`" for name in (*COMPARISONS, "in", "is")),
+        + ", ".join(f"`{name}`" for name in (*COMPARISONS, "in", "is", *FINDING)),
         "style": "form",
         "explode": True,
         "schema": {"type": "object", "additionalProperties": {"type": "string"}},
@@ -191,12 +192,18 @@ class _Reader:
                 self.wrong("order", f"{name[:60]} is not a column of the result", "unknown_column")
             elif direction not in ("", "asc", "desc"):
                 self.wrong("order", f"{direction[:20]!r} is neither asc nor desc", "syntax")
+            elif not grouped and self._is_place(name):
+                self.wrong("order", f"{name} is a place, and places have no order", "type")
             elif any(item.name == name for item in order):
                 self.wrong("order", f"{name} is given twice", "duplicate")
             else:
                 order.append(Order(name, direction == "desc"))
         chosen = {item.name for item in order}
         return order + [Order(name) for name in rest if name not in chosen]
+
+    def _is_place(self, name: str) -> bool:
+        column = self.dataset.column(name)
+        return column is not None and column.type is ColumnType.GEO
 
     def filter(self, name: str, text: str) -> Comparison | None:
         """Read `name=operator.value`."""
@@ -210,6 +217,8 @@ class _Reader:
             ):
                 return Comparison(Field(column), "is", value)
             self.wrong(name, "is.null, is.not_null and, for booleans, is.true, is.false", "value")
+        elif column.type is ColumnType.GEO:
+            return self._place(column, operator, value)
         elif operator == "in" and column.type is not ColumnType.VECTOR:
             return self._in(column, value)
         elif column.type is ColumnType.VECTOR:
@@ -220,6 +229,17 @@ class _Reader:
         elif (checked := self._value(column, value)) is not None:
             return Comparison(Field(column), operator, checked)
         return None
+
+    def _place(self, column: Column, operator: str, text: str) -> Comparison | None:
+        if operator not in FINDING:
+            known = ", ".join([*FINDING, "is"])
+            self.wrong(column.name, f"is a place, found by one of {known} and a dot", "operator")
+            return None
+        try:
+            return Comparison(Field(column), operator, read_finding(operator, text))
+        except ValueError as error:
+            self.wrong(column.name, str(error), "value")
+            return None
 
     def _in(self, column: Column, text: str) -> Comparison | None:
         try:

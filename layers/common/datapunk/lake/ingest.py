@@ -174,6 +174,8 @@ def _located(
     if position is None:
         return error
     line, column = before + position[0], position[1]
+    if column is None and error.errors and error.errors[0].field != "(row)":
+        column = error.errors[0].field
     field = f"records.{line - 1}" + (f".{column}" if column else "")
     message = error.errors[0].message if error.errors else "is refused"
     code = error.errors[0].code if error.errors else error.code

@@ -1,7 +1,8 @@
 """Loading an uploaded file: chunk by chunk, each in one transaction with the place where the next one begins.
 
-So whatever kills the worker, at whatever moment: what is stored and where to go on agree. Before the first
-chunk the whole file is read once for its digest, by which a second upload of it is known.
+So whatever kills the worker, at whatever moment: what is stored and where to go on agree. A file that is to
+be refused whole where a row does not fit is one transaction instead. Before the first chunk the whole file is
+read once for its digest, by which a second upload of it is known.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import gzip
 import hashlib
 import io
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import IO, cast
 from uuid import UUID
@@ -35,13 +37,16 @@ from datapunk.lake import uploads
 from datapunk.lake.columns import Column
 from datapunk.lake.datasets import Dataset, find_dataset
 from datapunk.lake.ingest import allowed_rows, copy_rows, receipt_of
-from datapunk.lake.parsing import CSV, Parsed, Rows, header_columns
-from datapunk.lake.sifting import Batch, Sifted
+from datapunk.lake.parsing import CSV, FILES, Parsed, Rows, header_columns, invalid
+from datapunk.lake.receipts import OnError
+from datapunk.lake.sifting import Batch, Refused, Sifted
 from datapunk.lake.splitting import (
     CHUNK_ROWS,
     Chunk,
     Layout,
     Lines,
+    Positioned,
+    Record,
     batch_of,
     layout_of,
     records_of,
@@ -129,7 +134,7 @@ def _load(job: Held) -> str:
         if uploads.settle(job, digest) is not None:
             remove(found)
             return "same"
-    outcome = _chunks(job, found)
+    outcome = (_whole if job.on_error is OnError.REJECT else _chunks)(job, found)
     if outcome == "done":
         remove(found)
     return outcome
@@ -149,15 +154,8 @@ def _digest(job: Held, found: Found) -> str:
 
 def _chunks(job: Held, found: Found) -> str:
     """Store chunk after chunk from where the last one ended."""
-    raw = ObjectFile(found)
-    stream = _opened(raw, compressed=job.compressed)
     place = _Place(job.layout, job.position, job.rows_read, job.quarantined)
-    if job.media_type == CSV and place.layout is None:
-        with transaction() as tx:
-            columns = _dataset(tx, job, hold=False).columns
-        place.layout, place.position = layout_of(stream, columns)
-    lines = Lines(stream, place.position)
-    records = records_of(lines, job.media_type, place.layout)
+    source, records, bytes_done = _begun(job, ObjectFile(found), place)
     ended = False
     while not ended:
         if remaining_seconds() < ENOUGH_SECONDS:
@@ -165,12 +163,80 @@ def _chunks(job: Held, found: Found) -> str:
             uploads.start(job.id)
             return "continued"
         allowed_rows(job.dataset)
-        chunk = take(records, lines)
-        read = raw.tell() if job.compressed else chunk.position
-        _store(job, place, chunk, found.size if chunk.ended else read)
+        chunk = take(records, source)
+        _store(job, place, chunk, found.size if chunk.ended else bytes_done())
         ended = chunk.ended
         relay_now()
     return "done"
+
+
+def _whole(job: Held, found: Found) -> str:
+    """Store all rows of a file in one transaction, or none.
+
+    Nothing of it is there until the end, so the next worker begins at the first row again. Raises
+    InvalidInputError for rows that do not fit, and for a file that takes longer than a worker has.
+    """
+    place, total, told = _Place(None, 0, 0, 0), Outcome(), time.monotonic()
+    source, records, bytes_done = _begun(job, ObjectFile(found), place)
+    with transaction() as tx:
+        dataset = _dataset(tx, job, hold=True)
+        ended = False
+        while not ended:
+            allowed_rows(job.dataset)
+            if remaining_seconds() < ENOUGH_SECONDS:
+                raise InvalidInputError(
+                    "The file takes longer than one transaction may: nothing of it is stored. Send it in "
+                    'parts, or with "on_error": "quarantine".',
+                    errors=[FieldError("file", "takes too long for all or nothing", "too_large")],
+                )
+            chunk = take(records, source)
+            outcome = _sifted(tx, dataset, job, place, chunk)
+            if outcome.refused:
+                raise invalid(_errors(outcome.refused))
+            total.inserted += outcome.inserted
+            total.updated += outcome.updated
+            total.skipped += outcome.skipped
+            place.rows_read += len(chunk.records)
+            if time.monotonic() - told > _TELL_SECONDS:
+                uploads.tell(job, bytes_done())
+                told = time.monotonic()
+            ended = chunk.ended
+        uploads.hold(tx, job)
+        receipt = receipt_of(tx, dataset, total, job.on_conflict)
+        done = Progress(receipt, place.rows_read, chunk.position, found.size, ended=True)
+        uploads.advance(tx, job, place.layout, done)
+    relay_now()
+    return "done"
+
+
+def _errors(refused: list[Refused]) -> Iterator[FieldError]:
+    """Yield what is wrong with rows; they are counted from 0 in the field, as in the answer to a request."""
+    for row in refused:
+        for error in row.errors:
+            field = f"records.{row.position - 1}.{error.field}"
+            yield FieldError(field, error.message, error.code)
+
+
+def _begun(
+    job: Held, raw: ObjectFile, place: _Place
+) -> tuple[Positioned, Iterator[Record], Callable[[], int]]:
+    """Return what the file is read from, its records from the place on, and what tells the bytes read."""
+    if job.media_type in FILES:
+        from datapunk.lake.binary.bodies import open_file
+
+        file = open_file(job.media_type, raw, _columns(job), place.position)
+        return file, file.records(), file.bytes_done
+    stream = _opened(raw, compressed=job.compressed)
+    if job.media_type == CSV and place.layout is None:
+        place.layout, place.position = layout_of(stream, _columns(job))
+    lines = Lines(stream, place.position)
+    records = records_of(lines, job.media_type, place.layout)
+    return lines, records, raw.tell if job.compressed else lambda: lines.position
+
+
+def _columns(job: Held) -> list[Column]:
+    with transaction() as tx:
+        return list(_dataset(tx, job, hold=False).columns)
 
 
 def _store(job: Held, place: _Place, chunk: Chunk, bytes_done: int) -> None:
@@ -187,7 +253,8 @@ def _store(job: Held, place: _Place, chunk: Chunk, bytes_done: int) -> None:
                 errors=[FieldError("file", "has too many rows that do not fit", "too_many")],
             )
         receipt = receipt_of(tx, dataset, outcome, job.on_conflict, job.media_type, job.id)
-        uploads.advance(tx, job, place.layout, chunk, Progress(receipt, bytes_done))
+        done = Progress(receipt, len(chunk.records), chunk.position, bytes_done, chunk.ended)
+        uploads.advance(tx, job, place.layout, done)
 
 
 def _sifted(tx: Transaction, dataset: Dataset, job: Held, place: _Place, chunk: Chunk) -> Outcome:
@@ -198,6 +265,7 @@ def _sifted(tx: Transaction, dataset: Dataset, job: Held, place: _Place, chunk: 
     if outcome is None:
         stage = Stage(tx, dataset, columns, job.on_conflict)
         outcome = stage.sift(Sifted(columns, iter([batch])), CHUNK_ROWS)
+        stage.close()
     outcome.refused = [
         replace(row, position=row.position + place.rows_read) for row in outcome.refused
     ]

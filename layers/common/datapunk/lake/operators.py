@@ -43,6 +43,8 @@ RANGES: dict[str, LiteralString] = {
     "nxl": "&>",
     "adj": "-|-",
 }
+FINDING = ("within", "intersects", "dwithin", "bbox")
+"""What finds places (`geo`)."""
 SIGNS: dict[str, LiteralString] = {
     **COMPARISONS,
     **PATTERNS,
@@ -51,7 +53,7 @@ SIGNS: dict[str, LiteralString] = {
     "isdistinct": "IS DISTINCT FROM",
 }
 """What stands between two values."""
-OPERATORS = (*SIGNS, *SEARCHES, "in", "is")
+OPERATORS = (*SIGNS, *SEARCHES, *FINDING, "in", "is")
 QUANTIFIED = frozenset({"eq", "gt", "gte", "lt", "lte", *PATTERNS})
 """Operators that `(any)` and `(all)` go with."""
 AGGREGATES = ("avg", "count", "max", "min", "sum")
@@ -62,6 +64,7 @@ _UNORDERED = (
     ColumnType.BOOLEAN,
     ColumnType.UUID,
     ColumnType.VECTOR,
+    ColumnType.GEO,
     *RANGE_TYPES,
 )
 
@@ -70,6 +73,10 @@ def operator_problem(operator: str, kind: ColumnType) -> str | None:
     """Say why an operator does not go with values of a kind, or return None."""
     if kind is ColumnType.VECTOR and operator != "is":
         return f"{operator} does not compare vectors, which a search does"
+    if kind is ColumnType.GEO and operator not in (*FINDING, "is"):
+        return f"{operator} does not compare places, which {', '.join(FINDING)} do"
+    if operator in FINDING and kind is not ColumnType.GEO:
+        return f"{operator} finds places, and this is {kind}"
     if operator in PATTERNS and kind is not ColumnType.TEXT:
         return f"{operator} compares texts, and this is {kind}"
     if operator in SEARCHES and kind not in (ColumnType.TEXT, ColumnType.JSON):

@@ -22,6 +22,11 @@ from datapunk.lake.columns import Column, ColumnType, annotation, text_values, u
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
 CSV = "text/csv"
+AVRO = "application/vnd.apache.avro"
+AVRO_SHORT = "avro/binary"
+PARQUET = "application/vnd.apache.parquet"
+FILES = (AVRO, AVRO_SHORT, PARQUET)
+"""Formats with types of their own, which `binary` reads."""
 CHUNK = 5_000
 _DELIMITERS = ",;\t|"
 _HEADER_LENGTH = 65_536
@@ -45,16 +50,21 @@ class Parsed:
 
 
 def parse_body(media_type: str, charset: str, content: bytes, columns: Sequence[Column]) -> Parsed:
-    """Read a body of one of the three media types.
+    """Read a body of one of the media types.
 
     Raises MalformedRequestError when it is not well-formed and InvalidInputError, naming row and column,
-    when it does not fit the columns; for CSV rows the latter may come while the chunks are read.
+    when it does not fit the columns; for rows of CSV the latter may come while the chunks are read, of a file
+    with types of its own all, and PayloadTooLargeError.
     """
+    if media_type in FILES:
+        from datapunk.lake.binary.bodies import parse_file
+
+        return parse_file(media_type, content, columns)
     if media_type == CSV:
         return _parse_csv(decode(content, charset), columns)
     validate = _validate_lines if media_type == NDJSON else _validate_array
     records = validate(content, columns)
-    return Parsed(list(columns), _record_chunks(records, columns))
+    return Parsed(list(columns), rows_of_records(records, columns))
 
 
 def decode(content: bytes, charset: str) -> str:
@@ -121,8 +131,8 @@ def _validate_lines(content: bytes, columns: Sequence[Column]) -> list[Any]:
             if len(errors) >= MAX_ERRORS:
                 break
     if errors:
-        raise _invalid(
-            _field_error(index, item["loc"], item["msg"], item["type"])
+        raise invalid(
+            row_error(index, item["loc"], item["msg"], item["type"])
             for index, found in errors
             for item in found
         )
@@ -140,13 +150,12 @@ def refused(error: ValidationError) -> MalformedRequestError | InvalidInputError
             "The body must be a JSON array of objects, one per row.",
             errors=[FieldError("body", first["msg"], first["type"])],
         )
-    return _invalid(
-        _field_error(int(item["loc"][0]), item["loc"][1:], item["msg"], item["type"])
-        for item in found
+    return invalid(
+        row_error(int(item["loc"][0]), item["loc"][1:], item["msg"], item["type"]) for item in found
     )
 
 
-def _field_error(index: int, location: Sequence[int | str], message: str, code: str) -> FieldError:
+def row_error(index: int, location: Sequence[int | str], message: str, code: str) -> FieldError:
     """Name a value of a row; rows are counted from 0 in the field, as elements of an array are."""
     column = str(location[0]) if location else ""
     if code == "extra_forbidden":
@@ -154,7 +163,8 @@ def _field_error(index: int, location: Sequence[int | str], message: str, code: 
     return FieldError(f"records.{index}.{column}".rstrip("."), message, code)
 
 
-def _invalid(errors: Iterator[FieldError]) -> InvalidInputError:
+def invalid(errors: Iterator[FieldError]) -> InvalidInputError:
+    """Return the error that lists what is wrong with rows, the first of it."""
     listed = list(errors)
     total, listed = len(listed), listed[:MAX_ERRORS]
     more = f" (the first {MAX_ERRORS} of {total} errors are listed)" if total > MAX_ERRORS else ""
@@ -163,7 +173,8 @@ def _invalid(errors: Iterator[FieldError]) -> InvalidInputError:
     )
 
 
-def _record_chunks(records: list[Any], columns: Sequence[Column]) -> Iterator[Rows]:
+def rows_of_records(records: list[Any], columns: Sequence[Column]) -> Iterator[Rows]:
+    """Yield validated rows in chunks of COPY's input."""
     writers = [(column.name, writer_of(column.type), utc_default(column)) for column in columns]
     for start in range(0, len(records), CHUNK):
         part = records[start : start + CHUNK]
@@ -182,7 +193,7 @@ def writer_of(kind: ColumnType) -> Any:
         return lambda value: "t" if value else "f"
     if kind in (ColumnType.DATE, ColumnType.TIMESTAMP):
         return lambda value: value.isoformat()
-    if kind in (ColumnType.JSON, ColumnType.VECTOR):
+    if kind in (ColumnType.JSON, ColumnType.VECTOR, ColumnType.GEO):
         return lambda value: quoted(orjson.dumps(value).decode())
     return quoted
 
@@ -307,8 +318,8 @@ def _check_column(values: list[str], column: Column, first: int) -> None:
     present: list[str | None] = list(values)
     if "" in values:
         if not column.nullable:
-            raise _invalid(
-                _field_error(first + index, (column.name,), "must not be empty", "missing")
+            raise invalid(
+                row_error(first + index, (column.name,), "must not be empty", "missing")
                 for index, value in enumerate(values)
                 if not value
             )
@@ -317,7 +328,7 @@ def _check_column(values: list[str], column: Column, first: int) -> None:
         text_values(column).validate_python(present)
     except ValidationError as error:
         found = error.errors(include_input=False, include_url=False)
-        raise _invalid(
-            _field_error(first + int(item["loc"][0]), (column.name,), item["msg"], item["type"])
+        raise invalid(
+            row_error(first + int(item["loc"][0]), (column.name,), item["msg"], item["type"])
             for item in found
         ) from None

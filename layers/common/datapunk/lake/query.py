@@ -251,7 +251,9 @@ def _key_type(dataset: Dataset, query: Query, order: Order) -> LiteralString:
         return SQL_TYPES[column.type]
     output = next(item for item in query.outputs if item.name == order.name)
     kind = output.field.kind if output.field else None
-    kind = ColumnType.JSON if kind is ColumnType.VECTOR else kind  # as outputs have them
+    kind = (
+        ColumnType.JSON if kind in (ColumnType.VECTOR, ColumnType.GEO) else kind
+    )  # as outputs have them
     return SQL_TYPES[aggregate_kind(output.aggregate or "", kind)]
 
 

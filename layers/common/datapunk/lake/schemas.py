@@ -15,6 +15,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from datapunk.lake.columns import IDENTIFIER, Column, ColumnType, Sensitivity
+from datapunk.lake.geometry import GeoRules
 from datapunk.lake.searchable import Language, VectorRules
 
 _JSON_TYPES = Literal["string", "integer", "number", "boolean", "object", "array", "null"]
@@ -80,6 +81,7 @@ class JsonProperty(BaseModel):
     pattern: str | None = None
     sensitivity: Sensitivity = Field(default=Sensitivity.INTERNAL, alias="x-sensitivity")
     vector: VectorRules | None = Field(default=None, alias="x-vector")
+    geo: GeoRules | None = Field(default=None, alias="x-geo")
     full_text: Language | None = Field(default=None, alias="x-full-text")
     properties: dict[str, Any] | None = Field(default=None, description="Not checked.")
     required: list[str] | None = Field(default=None, description="Not checked.")
@@ -100,6 +102,8 @@ class JsonProperty(BaseModel):
             kind = _FORMATS.get(self.format or "", kind)
         if self.vector is not None and named[0] == "array":
             kind = ColumnType.VECTOR
+        if self.geo is not None and named[0] == "object":
+            kind = ColumnType.GEO
         checks = {
             ours: value for ours in _CHECKS.values() if (value := getattr(self, ours)) is not None
         }
@@ -117,6 +121,7 @@ class JsonProperty(BaseModel):
                 "sensitivity": self.sensitivity,
                 "deprecated": "Deprecated in its schema." if self.deprecated else None,
                 "vector": self.vector,
+                "geo": self.geo,
                 "full_text": self.full_text,
             },
         )

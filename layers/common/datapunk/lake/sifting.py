@@ -19,6 +19,7 @@ from datapunk.lake.columns import Column, text_values, utc_default
 from datapunk.lake.parsing import (
     CHUNK,
     CSV,
+    FILES,
     NDJSON,
     csv_reader,
     decode,
@@ -74,11 +75,15 @@ class Sifted:
 
 
 def sift_body(media_type: str, charset: str, content: bytes, columns: Sequence[Column]) -> Sifted:
-    """Read a body of one of the three media types.
+    """Read a body of one of the media types.
 
-    Raises MalformedRequestError when it is not well-formed, and InvalidInputError for a CSV header that
-    does not fit; the former may come while the batches are read.
+    Raises MalformedRequestError when it is not well-formed, and InvalidInputError for a CSV header, or the
+    columns of a file with types of its own, that do not fit; the former may come while batches are read.
     """
+    if media_type in FILES:
+        from datapunk.lake.binary.bodies import sift_file
+
+        return sift_file(media_type, content, columns)
     if media_type == CSV:
         return _sift_csv(decode(content, charset).rstrip("\r\n"), columns)
     text = decode(content, "utf-8")

@@ -12,11 +12,11 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from gzip import BadGzipFile
-from typing import IO
+from typing import IO, Protocol
 
 from datapunk.errors import FieldError, InvalidInputError, MalformedRequestError
 from datapunk.lake.columns import Column
-from datapunk.lake.parsing import CSV, dialect_of
+from datapunk.lake.parsing import CSV, FILES, dialect_of
 from datapunk.lake.sifting import Batch, Refused, batch_of_texts, sift_records
 
 MOST_RECORD_BYTES = 4 * 1024 * 1024
@@ -38,7 +38,10 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One record as it stands in the file; of CSV its fields; what is wrong where it can not be read."""
+    """One record as it stands in the file; of CSV its fields; what is wrong where it can not be read.
+
+    Of Avro and Parquet, what stands for it as JSON.
+    """
 
     text: str
     fields: list[str] | None = None
@@ -52,6 +55,12 @@ class Chunk:
     records: list[Record] = field(default_factory=list)
     position: int = 0
     ended: bool = False
+
+
+class Positioned(Protocol):
+    """What records are read from: `position` is the place behind the last one."""
+
+    position: int
 
 
 class Lines:
@@ -127,18 +136,17 @@ def records_of(lines: Lines, media_type: str, layout: Layout | None) -> Iterator
     return _json_records(lines)
 
 
-def take(records: Iterator[Record], lines: Lines) -> Chunk:
+def take(records: Iterator[Record], source: Positioned) -> Chunk:
     """Return the next records, as many as are stored at once."""
-    chunk, size, before = Chunk(), 0, lines.position
+    chunk, size = Chunk(), 0
     for record in records:
         chunk.records.append(record)
-        size += lines.position - before
-        before = lines.position
+        size += len(record.text)
         if len(chunk.records) == CHUNK_ROWS or size >= CHUNK_BYTES:
             break
     else:
         chunk.ended = True
-    chunk.position = lines.position
+    chunk.position = source.position
     return chunk
 
 
@@ -162,7 +170,11 @@ def batch_of(
             Refused(sound[row.position - 1], row.content, row.errors) for row in part.refused
         ]
     batch.refused += [
-        Refused(place, json.dumps(record.text), (record.wrong,))
+        Refused(
+            place,
+            record.text if media_type in FILES else json.dumps(record.text),
+            (record.wrong,),
+        )
         for place, record in enumerate(records, 1)
         if record.wrong is not None
     ]

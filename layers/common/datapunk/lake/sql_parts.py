@@ -10,8 +10,11 @@ from psycopg import sql
 from datapunk.lake.casts import cast_sql
 from datapunk.lake.columns import RANGES, SQL_TYPES, ColumnType
 from datapunk.lake.datasets import Dataset
+from datapunk.lake.geo import finding
+from datapunk.lake.nearby import nearby_keys
 from datapunk.lake.operators import (
     AGGREGATES,
+    FINDING,
     NOTHING,
     SEARCHES,
     SIGNS,
@@ -85,9 +88,12 @@ class Statement:
         if item.column.type is ColumnType.VECTOR:
             # Of its own accord PostgreSQL writes a vector into JSON as a text.
             found = sql.SQL("to_jsonb({}::real[])").format(found)
+        elif item.column.type is ColumnType.GEO:
+            # All digits that tell one number from the next; PostGIS would leave some out.
+            found = sql.SQL("ST_AsGeoJSON({}, 15)::jsonb").format(found)
         if not item.path:
             return found
-        if item.column.type not in (ColumnType.JSON, ColumnType.VECTOR):
+        if item.column.type not in (ColumnType.JSON, ColumnType.VECTOR, ColumnType.GEO):
             found = sql.SQL("to_jsonb({})").format(found)
         return sql.SQL("({})").format(sql.Composed([found, *map(self._step, item.path)]))
 
@@ -132,11 +138,33 @@ class Statement:
         table: str | None = None,
     ) -> sql.Composable:
         """Return the clause that all conditions on a row of a dataset hold; nothing for none."""
+        conditions = list(conditions)
         parts = [
             item if isinstance(item, sql.Composable) else self.condition(dataset, item, table)
             for item in conditions
         ]
+        narrowed = (self._narrowed(dataset, item, table) for item in conditions)
+        parts += [part for part in narrowed if part is not None]
         return sql.SQL(" WHERE {}").format(sql.SQL(" AND ").join(parts)) if parts else _EMPTY
+
+    def _narrowed(
+        self, dataset: Dataset, item: Condition | sql.Composable, table: str | None
+    ) -> sql.Composable | None:
+        """Return a condition on the key of the rows in which a place is found; None for all others."""
+        if not isinstance(item, Comparison) or item.operator not in FINDING or item.negated:
+            return None
+        keys = nearby_keys(self.disclosure.tx, dataset, item)
+        if keys is None:
+            return None
+        columns = dataset.row_key()
+        arrays = [
+            sql.SQL("{}::text[]::{}[]").format(self.bind(values), sql.SQL(SQL_TYPES[column.type]))
+            for column, values in zip(columns, keys, strict=True)
+        ]
+        return sql.SQL("({}) IN (SELECT * FROM unnest({}))").format(
+            sql.SQL(", ").join(self.column(column.name, table) for column in columns),
+            sql.SQL(", ").join(arrays),
+        )
 
     def condition(
         self, dataset: Dataset, item: Condition, table: str | None = None
@@ -144,7 +172,7 @@ class Statement:
         """Return a condition as an expression."""
         if isinstance(item, Comparison):
             protected = self.disclosure.comparison(self, dataset, item, table)
-            found = protected or self._comparison(item, self.field(item.field, table))
+            found = protected or self._compared(item, table)
         elif isinstance(item, Related):
             found = self._related(item, table or "")
         else:
@@ -155,6 +183,12 @@ class Statement:
         glue = sql.SQL(" AND " if item.word == "and" else " OR ")
         parts = [self.condition(dataset, inner, table) for inner in item.items]
         return sql.SQL("({})").format(glue.join(parts))
+
+    def _compared(self, item: Comparison, table: str | None) -> sql.Composable:
+        if item.operator in FINDING:
+            stored = self.column(item.field.column.name, table)
+            return finding(item.operator, item.value, stored, self.bind)
+        return self._comparison(item, self.field(item.field, table))
 
     def _comparison(self, item: Comparison, name: sql.Composable) -> sql.Composable:
         if item.operator == "is":
@@ -207,10 +241,10 @@ class Statement:
         found = self.where(item.dataset, self.conditions(item), table)
         return self._selection(item, aliased, found, table)
 
-    def count(self, item: Select) -> sql.Composed:
-        """Return the statement that counts what a selection without limits finds."""
+    def count(self, item: Select, source: sql.Composable | None = None) -> sql.Composed:
+        """Return the statement that counts what a selection without limits finds, from the same source."""
         table = self.new_table()
-        aliased = sql.SQL("{} AS {}").format(item.dataset.table, identifier(table))
+        aliased = sql.SQL("{} AS {}").format(source or item.dataset.table, identifier(table))
         found = self.where(item.dataset, self.conditions(item), table)
         if not item.grouped:
             return sql.SQL("SELECT count(*) FROM {}{}").format(aliased, found)

@@ -49,7 +49,7 @@ class Outcome:
 
 
 class Stage:
-    """A temporary table with rows for the columns of a dataset; one for each transaction."""
+    """A temporary table with rows for the columns of a dataset; one at a time in a transaction."""
 
     def __init__(
         self, tx: Transaction, dataset: Dataset, columns: list[Column], on_conflict: OnConflict
@@ -113,6 +113,11 @@ class Stage:
             _refuse(outcome, self._refused(place, error))
         outcome.refused.sort(key=lambda row: row.position)
         return outcome
+
+    def close(self) -> None:
+        """Forget the rows: another stage may follow in the transaction."""
+        with self.tx.acting_as(OWNER_ROLE):
+            self.tx.execute(sql.SQL("DROP TABLE {}").format(_STAGE))
 
     def _add(self, batch: Batch, outcome: Outcome) -> None:
         """Put rows beside the table; those with a value that its type cannot hold are refused."""

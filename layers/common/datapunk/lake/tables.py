@@ -23,6 +23,7 @@ from datapunk.lake.columns import (
     utc_default,
 )
 from datapunk.lake.definition import OnDelete, Reference
+from datapunk.lake.geometry import SQL_KINDS
 from datapunk.lake.partitions import SCHEMA, first_partitions, months_around
 from datapunk.lake.privacy.cells import blind_column, searchable
 from datapunk.lake.searchable import OPERATORS
@@ -86,7 +87,8 @@ def table_statements(dataset: Dataset, tenant: str) -> Iterator[sql.Composed]:
     yield sql.SQL(isolation).format(table=dataset.table, tenant=sql.Literal(tenant))
     for names in chosen_indexes(dataset):
         yield sql.SQL("CREATE INDEX ON {} ({})").format(dataset.table, _names(names))
-    yield from (index for item in dataset.columns if (index := vector_index(dataset, item)))
+    for item in dataset.columns:
+        yield from nearness_indexes(dataset, item)
     if (words := words_index(dataset)) is not None:
         yield words
     if dataset.event_time:
@@ -135,23 +137,27 @@ def column_definition(column: Column) -> sql.Composed:
 
 def _sql_type(column: Column) -> sql.Composable:
     kind = sql.SQL(stored_type(column))
+    if column.geo is not None:
+        return sql.SQL(SQL_KINDS[column.geo.kind])
     if column.vector is None:
         return kind
     return sql.SQL("{}({})").format(kind, sql.Literal(column.vector.dimension))
 
 
-def vector_index(dataset: Dataset, column: Column) -> sql.Composed | None:
-    """Return the statement of the index by which near vectors are found; None for other columns.
+def nearness_indexes(dataset: Dataset, column: Column) -> Iterator[sql.Composed]:
+    """Yield the statements of the indexes by which near vectors or places are found; none for other columns.
 
-    HNSW (Malkov and Yashunin 2018) with pgvector's defaults: 16 links, 64 candidates while it is built.
+    For vectors HNSW (Malkov and Yashunin 2018) with pgvector's defaults: 16 links, 64 candidates while it is
+    built. For places two of GiST: by longitude and latitude, and on the spheroid, for distances in metres.
     """
-    if column.vector is None:
-        return None
-    return sql.SQL("CREATE INDEX ON {} USING hnsw ({} {})").format(
-        dataset.table,
-        sql.Identifier(column.name),
-        sql.SQL(OPERATORS[column.vector.distance][1]),
-    )
+    name = sql.Identifier(column.name)
+    if column.vector is not None:
+        yield sql.SQL("CREATE INDEX ON {} USING hnsw ({} {})").format(
+            dataset.table, name, sql.SQL(OPERATORS[column.vector.distance][1])
+        )
+    if column.geo is not None:
+        yield sql.SQL("CREATE INDEX ON {} USING gist ({})").format(dataset.table, name)
+        yield sql.SQL("CREATE INDEX ON {} USING gist (({}::geography))").format(dataset.table, name)
 
 
 def words_of(columns: Sequence[Column]) -> sql.Composed | None:
@@ -194,6 +200,10 @@ def check_name(column: str) -> str:
 
 
 def _expression(column: Column) -> sql.Composable | None:
+    if column.geo is not None:
+        # What lies inside rings that cross themselves is not defined.
+        valid = sql.SQL("ST_IsValid({})").format(sql.Identifier(column.name))
+        return valid if column.geo.crossing else None
     if column.checks is None or column.encrypted:
         return None  # the table cannot see what it holds: rows are checked when they are written
     return check_expression(

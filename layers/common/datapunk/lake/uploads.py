@@ -18,7 +18,7 @@ from psycopg.types.json import Jsonb
 from pydantic import BaseModel, Field
 
 from datapunk import functions
-from datapunk.database import Row, Transaction, load_queries, transaction
+from datapunk.database import Row, Transaction, beside, load_queries, transaction
 from datapunk.errors import (
     ConfigurationError,
     ConflictError,
@@ -30,9 +30,9 @@ from datapunk.errors import (
 )
 from datapunk.identity import SYSTEM, Caller, caller_from_document
 from datapunk.lake.datasets import Dataset
-from datapunk.lake.parsing import CSV, JSON, NDJSON
+from datapunk.lake.parsing import AVRO, CSV, FILES, JSON, NDJSON, PARQUET
 from datapunk.lake.receipts import OnError, Receipt
-from datapunk.lake.splitting import Chunk, Layout
+from datapunk.lake.splitting import Layout
 from datapunk.lake.staging import OnConflict
 from datapunk.storage.reading import Found, link_to_put
 from datapunk.telemetry import logger
@@ -56,10 +56,13 @@ class Encoding(StrEnum):
 class UploadRequest(BaseModel, extra="forbid"):
     """A file that is going to be uploaded, and what is wanted where its rows do not fit or exist."""
 
-    media_type: str = Field(description=f"`{CSV}` or `{NDJSON}`, in UTF-8.", examples=[CSV])
+    media_type: str = Field(
+        description=f"`{CSV}` or `{NDJSON}`, in UTF-8; `{AVRO}` or `{PARQUET}`.", examples=[CSV]
+    )
     encoding: Encoding | None = Field(default=None, description="How the file is compressed.")
     on_error: OnError = Field(
-        default=OnError.QUARANTINE, description="`quarantine`: all or nothing needs one request."
+        default=OnError.QUARANTINE,
+        description="`reject`: all rows are stored, in one transaction, or none.",
     )
     on_conflict: OnConflict = OnConflict.ERROR
     sha256: str | None = Field(
@@ -93,6 +96,7 @@ class Job(BaseModel):
     state: Literal["waiting", "running", "done", "failed"]
     media_type: str
     encoding: Encoding | None
+    on_error: OnError
     on_conflict: OnConflict
     same_as: UUID | None = Field(
         description="The job that loaded the same file before; the numbers here are its."
@@ -126,6 +130,7 @@ class Held:
     caller: Caller
     media_type: str
     compressed: bool
+    on_error: OnError
     on_conflict: OnConflict
     announced: str | None
     attempts: int
@@ -145,10 +150,13 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What became of a chunk, and how many bytes of the file have been read."""
+    """What became of a chunk, how far in the file it ends, and whether it is the last one."""
 
     receipt: Receipt
+    rows_read: int
+    position: int
     bytes_done: int
+    ended: bool
 
 
 class NotHeldError(Exception):
@@ -169,6 +177,7 @@ def create_upload(tx: Transaction, dataset: Dataset, wanted: UploadRequest) -> U
         "caller": Jsonb(tx.caller.as_document()),
         "media_type": wanted.media_type,
         "compressed": wanted.encoding is not None,
+        "on_error": wanted.on_error,
         "on_conflict": wanted.on_conflict,
         "announced": wanted.sha256,
         "seconds": LINK_SECONDS,
@@ -234,6 +243,22 @@ def renew(job: Held, found: Found) -> None:
             raise NotHeldError
 
 
+def tell(job: Held, bytes_done: int) -> None:
+    """Say, while a transaction is open, that the worker is alive and how far it has read.
+
+    Raises NotHeldError.
+    """
+    parameters = {
+        "id": job.id,
+        "holder": job.holder,
+        "bytes_done": bytes_done,
+        "seconds": HELD_SECONDS,
+    }
+    with beside(SYSTEM) as tx:
+        if not tx.execute(load_queries(_SQL)["tell"], parameters):
+            raise NotHeldError
+
+
 def hold(tx: Transaction, job: Held) -> None:
     """Keep the job this worker's until the end of the transaction. Raises NotHeldError."""
     if tx.one(load_queries(_SQL)["hold"], {"id": job.id, "holder": job.holder}) is None:
@@ -248,6 +273,7 @@ def settle(job: Held, digest: str) -> UUID | None:
         "dataset_id": job.dataset_id,
         "media_type": job.media_type,
         "compressed": job.compressed,
+        "on_error": job.on_error,
         "on_conflict": job.on_conflict,
     }
     queries = load_queries(_SQL)
@@ -265,22 +291,20 @@ def settle(job: Held, digest: str) -> UUID | None:
     return None
 
 
-def advance(
-    tx: Transaction, job: Held, layout: Layout | None, chunk: Chunk, done: Progress
-) -> None:
+def advance(tx: Transaction, job: Held, layout: Layout | None, done: Progress) -> None:
     """Note, with the rows of a chunk, that they are stored; with the last one that the job is done."""
     parameters = {
         "id": job.id,
         "layout": None if layout is None else Jsonb(asdict(layout)),
-        "position": chunk.position,
+        "position": done.position,
         "bytes_done": done.bytes_done,
-        "rows_read": len(chunk.records),
+        "rows_read": done.rows_read,
         "inserted": done.receipt.inserted,
         "updated": done.receipt.updated,
         "skipped": done.receipt.skipped,
         "quarantined": done.receipt.quarantined,
         "reasons": Jsonb(done.receipt.reasons),
-        "ended": chunk.ended,
+        "ended": done.ended,
         "seconds": HELD_SECONDS,
     }
     tx.execute(load_queries(_SQL)["advance"], parameters)
@@ -320,23 +344,24 @@ def _held(row: Row, holder: UUID) -> Held:
     names = set(Held.__dataclass_fields__)
     known: dict[str, Any] = {name: value for name, value in row.items() if name in names}
     known["caller"] = caller_from_document(row["caller"])
+    known["on_error"] = OnError(row["on_error"])
     known["on_conflict"] = OnConflict(row["on_conflict"])
     known["layout"] = None if row["layout"] is None else Layout(**row["layout"])
     return Held(holder=holder, **known)
 
 
 def _require_possible(dataset: Dataset, wanted: UploadRequest) -> None:
-    if wanted.media_type not in (CSV, NDJSON):
+    if wanted.media_type not in (CSV, NDJSON, *FILES):
         more = " An array has no lines: write one object on each." * (wanted.media_type == JSON)
+        listed = f"{CSV}, {NDJSON}, {AVRO} or {PARQUET}"
         raise InvalidInputError(
-            f"A file that is uploaded is {CSV} or {NDJSON}.{more}",
-            errors=[FieldError("media_type", f"must be {CSV} or {NDJSON}", "enum")],
+            f"A file that is uploaded is {listed}.{more}",
+            errors=[FieldError("media_type", f"must be {listed}", "enum")],
         )
-    if wanted.on_error is OnError.REJECT:
+    if wanted.encoding is not None and wanted.media_type in FILES:
         raise InvalidInputError(
-            "A file that is uploaded is stored in chunks, so it cannot be all or nothing: rows that do not "
-            "fit go into quarantine. Send what must be refused whole to lake.insert_records.",
-            errors=[FieldError("on_error", "must be quarantine", "enum")],
+            "Avro and Parquet are compressed inside: leave `encoding` out, and upload the file as it is.",
+            errors=[FieldError("encoding", "does not go with the media type", "encoding")],
         )
     if wanted.on_conflict is not OnConflict.ERROR and not dataset.key:
         raise InvalidInputError(

@@ -57,7 +57,9 @@ def test_every_function_is_there_with_its_settings(
         assert item.arn.endswith(f":function:{name}")
         assert item.log_group == f"/aws/lambda/{name}"
         assert item.code == str(PROJECT / "functions")
-        assert item.layers == (str(PROJECT / "layers/common"),)
+        heavy = item.operation in ("lake.insert_records", "lake.load_upload", "lake.export_records")
+        layers = ("common", "analytics") if heavy else ("common",)
+        assert item.layers == tuple(str(PROJECT / "layers" / layer) for layer in layers)
         assert item.reserved_concurrency is None
 
 

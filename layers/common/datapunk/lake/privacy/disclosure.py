@@ -65,6 +65,7 @@ class Disclosure:
     """
 
     def __init__(self, tx: Transaction, *, sealed: bool = False) -> None:
+        self.tx = tx
         self._roles = tx.caller.roles
         self._keys = DataKeys(tx)
         self._sealed = sealed

@@ -33,7 +33,7 @@ from datapunk.lake.sql_parts import Statement, identifier
 
 NUMERIC = (ColumnType.INTEGER, ColumnType.NUMBER, ColumnType.DECIMAL)
 TIMES = (ColumnType.DATE, ColumnType.TIMESTAMP)
-_UNCOMPARED = (ColumnType.JSON, ColumnType.VECTOR)
+_UNCOMPARED = (ColumnType.JSON, ColumnType.VECTOR, ColumnType.GEO)
 _BOUNDS: dict[str, LiteralString] = {
     "minimum": ">=",
     "maximum": "<=",

@@ -16,7 +16,9 @@ from datapunk.lake.columns import Column, ColumnType, utc_default
 from datapunk.lake.datasets import Dataset
 from datapunk.lake.parsing import CSV, parse_body, record_adapter, refused
 from datapunk.lake.rest.errors import RestError
+from datapunk.lake.rest.features import rows_of_features
 from datapunk.lake.rest.preferences import Preferences
+from datapunk.lake.rest.requests import GEOJSON
 
 _UNKNOWN = "extra_forbidden"
 
@@ -46,6 +48,8 @@ def read_rows(
         parsed = parse_body(media_type, charset, content, dataset.columns)
         rows = [row for chunk in parsed.chunks for row in _texts(chunk.text, parsed.columns)]
         return Written([item for item in parsed.columns if item in columns], rows)
+    if media_type == GEOJSON:
+        content = rows_of_features(dataset, content)
     records = _records(dataset, content, columns, others=chosen is not None)
     if chosen is None:
         columns = _shape(records, columns)

@@ -73,6 +73,10 @@ READ_RESPONSES: dict[int, Any] = {
     200: {"description": "The rows."},
     206: {"description": "Some of the rows that were counted."},
 }
+CALL_RESPONSES: dict[int, Any] = {
+    200: {"description": "The rows, the row or the value that the function finds."},
+    206: {"description": "Some of the rows that were counted."},
+}
 WRITE_RESPONSES: dict[int, Any] = {
     200: {"description": "The rows that were changed, with `Prefer: return=representation`."},
     204: {"description": "The rows are changed."},

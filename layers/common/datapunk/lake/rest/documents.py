@@ -12,7 +12,8 @@ from datapunk.database import Row
 from datapunk.lake.plan import Select
 from datapunk.lake.privacy.disclosure import Disclosure
 from datapunk.lake.rest.errors import RestError
-from datapunk.lake.rest.requests import CSV, Form, RestRequest, Window
+from datapunk.lake.rest.features import feature
+from datapunk.lake.rest.requests import CSV, GEOJSON, Form, RestRequest, Window
 from datapunk.lake.sql_parts import texts_of
 
 MOST_BYTES = 4_500_000
@@ -39,8 +40,10 @@ def document_columns(select: Select, form: Form) -> sql.Composed:
             texts_of(select.names)
         )
     else:
-        row = sql.SQL("row_to_json(rows)")
-        if form.without_nulls:
+        row: sql.Composable = sql.SQL("row_to_json(rows)")
+        if form.media_type == GEOJSON:
+            row = feature(select)
+        elif form.without_nulls:
             row = sql.SQL("json_strip_nulls(row_to_json(rows))")
         documents = sql.SQL("coalesce(string_agg({}::text, ','), '')").format(row)
     return sql.SQL("count(*) AS found, {} AS documents").format(documents)
@@ -56,7 +59,9 @@ def render(row: Row, select: Select, form: Form, disclosure: Disclosure) -> str:
         body = written.getvalue()
     else:
         body = disclosure.reveal([row["documents"]])[0]
-        if not form.single:
+        if form.media_type == GEOJSON:
+            body = f'{{"type":"FeatureCollection","features":[{body}]}}'
+        elif not form.single:
             body = f"[{body}]"
     if len(body.encode()) > MOST_BYTES:
         raise RestError(

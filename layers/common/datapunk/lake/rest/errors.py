@@ -14,6 +14,7 @@ from datapunk.errors import (
     ForbiddenError,
     InvalidInputError,
     MalformedRequestError,
+    NotAvailableError,
     NotFoundError,
     UnauthenticatedError,
     UnavailableError,
@@ -29,6 +30,7 @@ _CODES: dict[type[DatapunkError], str] = {
     MalformedRequestError: "PGRST102",
     ConflictError: "23505",
     ContentionError: "40001",
+    NotAvailableError: "0A000",
     UnavailableError: "PGRST001",
     DeadlineExceededError: "57014",
 }
@@ -145,6 +147,7 @@ SHAPE = ErrorShape(
         416: "There are no rows that far",
         429: "Too many requests",
         500: "The request could not be completed",
+        501: "This deployment has not what it takes to do this",
         503: "A service this operation depends on does not answer",
         504: "The work did not finish in time",
     },

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from datapunk.lake.rest.arguments import Argument
 from datapunk.lake.rest.errors import syntax_error
 
 MOST_DEPTH = 8
@@ -70,11 +71,11 @@ STAR = Column(Path("*"))
 
 @dataclass(frozen=True, slots=True)
 class Test:
-    """`path.not.operator(modifier).value`."""
+    """`path.not.operator(modifier).value`; a function's argument may take the place of the text."""
 
     path: Path
     operator: str
-    value: str
+    value: str | Argument
     negated: bool = False
     modifier: str | None = None
 

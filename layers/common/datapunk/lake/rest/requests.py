@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from datapunk.lake.rest import grammar
-from datapunk.lake.rest.errors import RestError, not_supported, syntax_error
+from datapunk.lake.rest.errors import RestError, syntax_error
 from datapunk.lake.rest.grammar import OrderItem, Path, SelectItem, Test, Tree
 from datapunk.lake.rest.preferences import Preferences, read_preferences
 
@@ -18,7 +18,8 @@ JSON = "application/json"
 ARRAY = "application/vnd.pgrst.array+json"
 OBJECT = "application/vnd.pgrst.object+json"
 CSV = "text/csv"
-MEDIA_TYPES = (JSON, OBJECT, ARRAY, CSV)
+GEOJSON = "application/geo+json"
+MEDIA_TYPES = (JSON, OBJECT, ARRAY, CSV, GEOJSON)
 _SAME = {"*/*": JSON, "application/*": JSON, "text/*": CSV, "application/vnd.pgrst.object": OBJECT}
 _SAME |= {"application/vnd.pgrst.array": ARRAY}
 _RANGE = re.compile(r"(\d{1,18})-(\d{1,18})?\Z", re.ASCII)
@@ -195,8 +196,6 @@ def read_form(accept: str | None) -> Form:
     for part in named or [JSON]:
         media_type, *options = (piece.strip().lower() for piece in part.split(";"))
         media_type = _SAME.get(media_type, media_type)
-        if media_type == "application/geo+json":
-            raise not_supported("GeoJSON needs geographic columns, which datasets do not have yet.")
         if media_type in MEDIA_TYPES:
             stripped = "nulls=stripped" in options and media_type in (OBJECT, ARRAY)
             return Form(media_type, stripped)

@@ -11,6 +11,7 @@ from datapunk.lake import operators
 from datapunk.lake.casts import CASTS
 from datapunk.lake.columns import IDENTIFIER, ColumnType
 from datapunk.lake.datasets import Dataset, find_dataset
+from datapunk.lake.geo import read_finding
 from datapunk.lake.plan import (
     Comparison,
     Condition,
@@ -24,6 +25,7 @@ from datapunk.lake.plan import (
     Step,
 )
 from datapunk.lake.rest import grammar
+from datapunk.lake.rest.arguments import Argument
 from datapunk.lake.rest.errors import (
     RestError,
     not_supported,
@@ -162,6 +164,8 @@ class _Resolver:
         if item.resource is not None:
             return _related_key(item, embeds)
         by = _grouped_key(dataset, item, outputs) if grouped else _field(dataset, item.path)
+        if isinstance(by, Field) and by.kind is ColumnType.GEO:
+            raise unfit_operator(f"{item.path.name} is a place, and places have no order")
         return SortKey(by, item.descending, item.nulls_first)
 
 
@@ -264,7 +268,7 @@ def _related_key(item: grammar.OrderItem, embeds: dict[str, Embed]) -> SortKey:
 
 def _related(embed: Embed, item: grammar.Test) -> Related:
     """Return the condition that a row has, or has not, rows of an embedded resource."""
-    word = item.value.lower()
+    word = item.value.lower() if isinstance(item.value, str) else ""
     if item.operator != "is" or word not in ("null", "not_null"):
         raise RestError(
             400,
@@ -300,8 +304,10 @@ def comparison(dataset: Dataset, item: grammar.Test) -> Comparison:
     return Comparison(field, operator, value, item.negated, quantifier, language)
 
 
-def _value(field: Field, operator: str, text: str, *, listed: bool) -> Any:
+def _value(field: Field, operator: str, text: str | Argument, *, listed: bool) -> Any:
     """Return what a condition compares with. Raises ValueError for what is no such value."""
+    if isinstance(text, Argument):
+        return text.compared(operator, field.kind, listed=listed or operator == "in")
     if operator == "is":
         word = text.lower()
         if word not in operators.NOTHING:
@@ -318,6 +324,8 @@ def _value(field: Field, operator: str, text: str, *, listed: bool) -> Any:
 
 
 def _one_value(field: Field, operator: str, text: str) -> Any:
+    if operator in operators.FINDING:
+        return read_finding(operator, text)
     if operator in operators.SEARCHES:
         return read_value(ColumnType.TEXT, text)
     if operator in ("like", "ilike"):

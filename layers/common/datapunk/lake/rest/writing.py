@@ -33,6 +33,7 @@ from datapunk.lake.rest.documents import (
     require_single,
 )
 from datapunk.lake.rest.errors import RestError
+from datapunk.lake.rest.features import require_place
 from datapunk.lake.rest.requests import JSON, Form, RestRequest
 from datapunk.lake.rest.resolving import resolve
 from datapunk.lake.rest.statements import bad_search
@@ -173,6 +174,8 @@ def _resolved(tx: Transaction, dataset: Dataset, request: RestRequest) -> Select
             "Say which rows by filters.",
         )
     select = resolve(tx, dataset, replace(request, windows=_inner_windows(request)), _MOST)
+    if request.preferences.returns == "representation":
+        require_place(tx, select, request.form)
     return replace(select, limit=None)
 
 
@@ -306,7 +309,7 @@ def _conflict(
 
 
 def _bindable(kind: ColumnType, value: Any) -> Any:
-    if kind is ColumnType.VECTOR and value is not None:
+    if kind in (ColumnType.VECTOR, ColumnType.GEO) and value is not None:
         return to_json(value).decode()
     return Jsonb(value) if kind is ColumnType.JSON and value is not None else value
 

@@ -1,0 +1,1 @@
+"""Files that are no text: Avro, Parquet and Arrow. Their libraries are in the analytics layer."""

@@ -1,0 +1,1 @@
+"""Functions that users register: named queries with parameters, called as PostgREST's are."""
