@@ -36,7 +36,7 @@ from tests.e2e.web import Web
 from tests.support.workloads import new_csr
 
 DOCUMENT: dict[str, Any] = json.loads(FILE.read_text())
-EXAMPLES = 5
+EXAMPLES = 8
 """Random requests for each operation, besides those at the bounds."""
 SCOPES = ("read", "write", "admin")
 NOBODY = "client:nobody-at-all"
@@ -63,7 +63,7 @@ CHOOSY = {
     "nexus.route.delete",
     *("nexus.get_rate_limit", "lake.insert_records", "lake.write_rest", "stream.publish_event"),
     *("lake.change_dataset", "lake.infer_dataset", "lake.search_records", "lake.put_function"),
-    "lake.create_dataset",
+    *("lake.create_dataset", "lake.call_function"),
     *("lake.correct_quarantined", "lake.discard_quarantined", "lake.release_quarantined"),
 }
 """Operations that need more than chance to do their work; their own tests have them do it."""
