@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from datapunk.database.migrations import migrate, require_postgis
+from datapunk.database.migrations import create_postgis, migrate
 from datapunk.deployment import deployment_function
 from datapunk.settings import settings
 
@@ -12,5 +12,5 @@ def handler() -> dict[str, Any]:
     """Apply the migrations that are missing and name them."""
     applied = migrate()
     if settings().postgis:
-        require_postgis()
+        create_postgis()
     return {"applied": applied}

@@ -104,7 +104,9 @@ class Stage:
 
     url: str
     tokens: dict[str, str]
-    known: dict[str, Iterator[str | None]]
+    known: dict[str, str]
+    turns: Iterator[bool]
+    """Whether the next request names what there is, or what was drawn."""
 
 
 @pytest.fixture(scope="module")
@@ -118,8 +120,7 @@ def stage(platform: Clone) -> Stage:
     url = platform.endpoints["api"]
     admin = Web(url, lambda: tokens["all"])
     known = _existing(admin, Web(url), f"Bearer {tokens['demo']}")
-    # Each second time what there is, else what was drawn.
-    return Stage(url, tokens, {name: cycle([value, None]) for name, value in known.items()})
+    return Stage(url, tokens, known, cycle([True, False]))
 
 
 def _existing(admin: Web, anyone: Web, demo: str) -> dict[str, str]:
@@ -163,11 +164,11 @@ def _existing(admin: Web, anyone: Web, demo: str) -> dict[str, str]:
 
 
 def _drive_carefully(case: schemathesis.Case[Any], stage: Stage) -> None:
-    """Put what exists into the path each second time, and nobody in the place of a limit's client.
+    """Put what exists into all of the path each second time, and nobody in the place of a limit's client.
 
     No rule leads to a service that another test asks for: none has an instance, which is a 503.
     """
-    drawn = case.path_parameters or {}
+    drawn, exists = case.path_parameters or {}, next(stage.turns)
     for name, value in drawn.items():
         if name == "client" and re.search(CLIENT, unquote(str(value))):
             drawn[name] = NOBODY
@@ -175,8 +176,8 @@ def _drive_carefully(case: schemathesis.Case[Any], stage: Stage) -> None:
             drawn[name] = SPARE
         elif name == "row" and case.method in ("DELETE", "POST"):
             continue  # the one there is is read by others
-        elif name in stage.known and (exists := next(stage.known[name])) is not None:
-            drawn[name] = exists
+        elif exists and name in stage.known:
+            drawn[name] = stage.known[name]
     body: Any = case.body
     service = body.get("service") if isinstance(body, dict) else None
     if "route" in drawn and isinstance(service, str) and re.match(NAME, service):

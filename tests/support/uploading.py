@@ -10,11 +10,22 @@ from typing import Any
 
 import boto3
 import pytest
-from datapunk.lake import splitting, uploads
+from datapunk.lake import loading, splitting, uploads
 
 from tests.support.invoking import Invoker, run
 
 OPERATION = "lake.load_upload"
+Moment = tuple[Any, str, int]
+MOMENTS: list[Moment] = [
+    (loading, "_digest", 1),
+    (uploads, "settle", 1),
+    (loading, "receipt_of", 3),
+    (uploads, "advance", 3),
+    (loading, "_store", 3),
+    (loading, "_store", 10),
+    (loading, "remove", 1),
+]
+"""Where a worker of 1,000 rows in chunks of 100 may be killed: behind which call of a function."""
 
 
 class KilledError(BaseException):
@@ -75,6 +86,11 @@ def killed_at(monkeypatch: pytest.MonkeyPatch, module: Any, name: str, call: int
         patch.setattr(module, name, counted)
         with pytest.raises(KilledError):
             yield
+
+
+def said(moment: Moment) -> str:
+    """Return the name of a moment for a test's id."""
+    return f"{moment[1]} {moment[2]}"
 
 
 def small_chunks(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -83,9 +84,12 @@ def error_answer(
 
 
 def dumps(value: Any) -> str:
-    """Return JSON text."""
+    """Return JSON text. Half of a surrogate pair, which no UTF-8 has, becomes an escape, as JSON has it."""
     try:
         return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
     except TypeError:
         # orjson knows no integers beyond 64 bits; JSON does, and so may an event's data
-        return to_json(value, fallback=str).decode()
+        try:
+            return to_json(value, fallback=str).decode()
+        except ValueError:
+            return json.dumps(value, default=str, separators=(",", ":"))

@@ -8,14 +8,21 @@ from typing import Any
 
 import psycopg
 import pytest
-from datapunk.lake import loading, uploads
 from datapunk.lake.columns import Column, ColumnType
 from datapunk.lake.parsing import AVRO, AVRO_SHORT, PARQUET
 from psycopg import sql
 
 from tests.support.invoking import Answer, Invoker
 from tests.support.rows import FILE_WRITERS, as_avro, as_parquet
-from tests.support.uploading import Uploads, given_up, killed_at, small_chunks
+from tests.support.uploading import (
+    MOMENTS,
+    Moment,
+    Uploads,
+    given_up,
+    killed_at,
+    said,
+    small_chunks,
+)
 
 INSERT = "lake.insert_records"
 COLUMNS = [
@@ -132,23 +139,12 @@ def test_what_is_no_such_file_is_a_bad_request(
 
 
 @pytest.mark.parametrize("media_type", [AVRO, PARQUET])
-@pytest.mark.parametrize(
-    "moment",
-    [
-        (loading, "_digest", 1),
-        (loading, "receipt_of", 3),
-        (uploads, "advance", 3),
-        (loading, "_store", 4),
-        (loading, "_store", 10),
-        (loading, "remove", 1),
-    ],
-    ids=lambda moment: f"{moment[1]} {moment[2]}",
-)
+@pytest.mark.parametrize("moment", MOMENTS, ids=said)
 def test_a_worker_that_is_killed_loses_and_doubles_nothing(
     database: str,
     files: Uploads,
     monkeypatch: pytest.MonkeyPatch,
-    moment: tuple[Any, str, int],
+    moment: Moment,
     media_type: str,
 ) -> None:
     # Given chunks that end within blocks and row groups, and a row that does not fit

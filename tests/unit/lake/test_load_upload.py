@@ -19,7 +19,15 @@ from psycopg import sql
 
 from tests.support.invoking import Invoker
 from tests.support.rules import OFF, boolean, write
-from tests.support.uploading import Uploads, given_up, killed_at, small_chunks
+from tests.support.uploading import (
+    MOMENTS,
+    Moment,
+    Uploads,
+    given_up,
+    killed_at,
+    said,
+    small_chunks,
+)
 from tests.unit.lake.conftest import MakeDataset
 
 NDJSON = "application/x-ndjson"
@@ -107,25 +115,13 @@ def test_one_in_a_hundred_of_20000_rows_does_not_fit(
 
 
 @pytest.mark.parametrize("encoding", [None, "gzip"])
-@pytest.mark.parametrize(
-    "moment",
-    [
-        (loading, "_digest", 1),
-        (uploads, "settle", 1),
-        (loading, "receipt_of", 3),
-        (uploads, "advance", 3),
-        (loading, "_store", 3),
-        (loading, "_store", 10),
-        (loading, "remove", 1),
-    ],
-    ids=lambda moment: f"{moment[1]} {moment[2]}",
-)
+@pytest.mark.parametrize("moment", MOMENTS, ids=said)
 def test_a_worker_that_is_killed_loses_and_doubles_nothing(
     database: str,
     files: Uploads,
     make_dataset: MakeDataset,
     monkeypatch: pytest.MonkeyPatch,
-    moment: tuple[Any, str, int],
+    moment: Moment,
     encoding: str | None,
 ) -> None:
     # Given rows without a key, so that nothing but the job could tell that one came twice

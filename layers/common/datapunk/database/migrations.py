@@ -79,7 +79,7 @@ def migrate(url: str | None = None, directory: Path = DIRECTORY) -> list[str]:
     return [f"{item.version:04}_{item.name}" for item in wanted[done:]]
 
 
-def require_postgis(url: str | None = None) -> None:
+def create_postgis(url: str | None = None) -> None:
     """Create PostGIS where it is not there yet. It is no migration: most databases go without.
 
     Raises ConfigurationError when the server does not have it, or does not let this role create it.

@@ -56,6 +56,8 @@ class ColumnType(StrEnum):
     GEO = "geo"
 
 
+NEARNESS = frozenset({ColumnType.VECTOR, ColumnType.GEO})
+"""Types that are found by how near they are: nothing else compares them, and texts of them are JSON."""
 SQL_TYPES: dict[ColumnType, LiteralString] = {
     ColumnType.TEXT: "text",
     ColumnType.INTEGER: "bigint",

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from datapunk.lake.columns import RANGES, RESERVED, Column, ColumnType, Identifier
+from datapunk.lake.columns import NEARNESS, RANGES, RESERVED, Column, ColumnType, Identifier
 
 Names = Annotated[tuple[Identifier, ...], Field(min_length=1, max_length=16)]
 _EVENT_TIMES = (ColumnType.DATE, ColumnType.TIMESTAMP)
@@ -121,7 +121,7 @@ class Declared(BaseModel):
             for name in names:
                 if name not in declared:
                     raise ValueError(f"{what} names {name}, which is not a column")
-                if declared[name].type in (ColumnType.JSON, ColumnType.VECTOR, ColumnType.GEO):
+                if declared[name].type in (ColumnType.JSON, *NEARNESS):
                     kind = declared[name].type
                     raise ValueError(
                         f"{what} names {name}, and a {kind} column cannot be part of {_kind(what)}"

@@ -17,7 +17,14 @@ from pydantic import AliasChoices, ConfigDict, Field, TypeAdapter, ValidationErr
 from typing_extensions import TypedDict
 
 from datapunk.errors import FieldError, InvalidInputError, MalformedRequestError
-from datapunk.lake.columns import Column, ColumnType, annotation, text_values, utc_default
+from datapunk.lake.columns import (
+    NEARNESS,
+    Column,
+    ColumnType,
+    annotation,
+    text_values,
+    utc_default,
+)
 
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
@@ -193,7 +200,7 @@ def writer_of(kind: ColumnType) -> Any:
         return lambda value: "t" if value else "f"
     if kind in (ColumnType.DATE, ColumnType.TIMESTAMP):
         return lambda value: value.isoformat()
-    if kind in (ColumnType.JSON, ColumnType.VECTOR, ColumnType.GEO):
+    if kind in (ColumnType.JSON, *NEARNESS):
         return lambda value: quoted(orjson.dumps(value).decode())
     return quoted
 

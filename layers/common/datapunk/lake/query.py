@@ -14,7 +14,7 @@ from psycopg import sql
 
 from datapunk.database import Transaction
 from datapunk.errors import FieldError, InvalidInputError
-from datapunk.lake.columns import SQL_TYPES, Column, ColumnType
+from datapunk.lake.columns import NEARNESS, SQL_TYPES, Column, ColumnType
 from datapunk.lake.datasets import Dataset
 from datapunk.lake.filters import Query
 from datapunk.lake.operators import aggregate_kind
@@ -251,9 +251,7 @@ def _key_type(dataset: Dataset, query: Query, order: Order) -> LiteralString:
         return SQL_TYPES[column.type]
     output = next(item for item in query.outputs if item.name == order.name)
     kind = output.field.kind if output.field else None
-    kind = (
-        ColumnType.JSON if kind in (ColumnType.VECTOR, ColumnType.GEO) else kind
-    )  # as outputs have them
+    kind = ColumnType.JSON if kind in NEARNESS else kind  # as outputs have them
     return SQL_TYPES[aggregate_kind(output.aggregate or "", kind)]
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, LiteralString
 from psycopg import sql
 
 from datapunk.lake.casts import cast_sql
-from datapunk.lake.columns import RANGES, SQL_TYPES, ColumnType
+from datapunk.lake.columns import NEARNESS, RANGES, SQL_TYPES, ColumnType
 from datapunk.lake.datasets import Dataset
 from datapunk.lake.geo import finding
 from datapunk.lake.nearby import nearby_keys
@@ -93,7 +93,7 @@ class Statement:
             found = sql.SQL("ST_AsGeoJSON({}, 15)::jsonb").format(found)
         if not item.path:
             return found
-        if item.column.type not in (ColumnType.JSON, ColumnType.VECTOR, ColumnType.GEO):
+        if item.column.type not in (ColumnType.JSON, *NEARNESS):
             found = sql.SQL("to_jsonb({})").format(found)
         return sql.SQL("({})").format(sql.Composed([found, *map(self._step, item.path)]))
 

@@ -125,7 +125,7 @@ def _require(function: Function, given: Collection[str]) -> None:
 
 def _read(parameter: Parameter, text: str) -> Any:
     """Return a query parameter's text as an argument; a list is written as `{a,"b c"}`."""
-    kind = text_value(parameter.kind)
+    kind = text_value(parameter.type)
     try:
         if not parameter.many:
             return kind.validate_python(text)
@@ -142,7 +142,7 @@ def _read(parameter: Parameter, text: str) -> Any:
 def _adapter(function: FunctionDefinition) -> TypeAdapter[Any]:
     fields: dict[str, Any] = {}
     for item in function.parameters:
-        kind: Any = PYTHON_TYPES[item.kind]
+        kind: Any = PYTHON_TYPES[item.type]
         if item.many:
             kind = Annotated[list[kind], Field(max_length=MOST_VALUES)]
         if item.optional:
@@ -167,5 +167,5 @@ def _default(item: Parameter) -> Any:
     if item.default is None:
         return None
     if item.many:
-        return [stored_value(item.kind, value) for value in item.default]
-    return stored_value(item.kind, item.default)
+        return [stored_value(item.type, value) for value in item.default]
+    return stored_value(item.type, item.default)

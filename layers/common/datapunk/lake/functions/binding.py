@@ -47,7 +47,7 @@ _SAMPLES: dict[ColumnType, Any] = {
 def check_fit(tx: Transaction, dataset: Dataset, function: FunctionDefinition) -> None:
     """Check a function against its dataset. Raises RestError for what does not fit, or is not used."""
     samples = {
-        item.name: [_SAMPLES[item.kind]] if item.many else _SAMPLES[item.kind]
+        item.name: [_SAMPLES[item.type]] if item.many else _SAMPLES[item.type]
         for item in function.parameters
     }
     binding = _Binding(function, samples)
@@ -133,7 +133,7 @@ class _Binding:
             if parameter is None:
                 found.append(text)
                 continue
-            if parameter.kind is not ColumnType.INTEGER or parameter.many:
+            if parameter.type is not ColumnType.INTEGER or parameter.many:
                 raise RestError(
                     400, "42804", f"parameter {parameter.name} must be an integer, for {key}"
                 )
@@ -159,4 +159,4 @@ class _Binding:
         value = self.arguments[parameter.name]
         if value is None:
             return None
-        return replace(item, value=Argument(parameter.name, parameter.kind, value, parameter.many))
+        return replace(item, value=Argument(parameter.name, parameter.type, value, parameter.many))

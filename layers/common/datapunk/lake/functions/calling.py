@@ -15,7 +15,7 @@ from psycopg import sql
 from datapunk.database import Transaction
 from datapunk.errors import NotFoundError
 from datapunk.lake.casts import CASTS
-from datapunk.lake.columns import IDENTIFIER, RANGES, Column, ColumnType
+from datapunk.lake.columns import IDENTIFIER, NEARNESS, Column, ColumnType
 from datapunk.lake.datasets import Dataset, find_dataset
 from datapunk.lake.functions.arguments import (
     from_body,
@@ -41,20 +41,7 @@ from datapunk.lake.sql_parts import Statement, identifier
 
 _CALLERS = frozenset({"22P02", "PGRST103"})
 """Codes of what is wrong with an argument, not with the function."""
-_PLAIN = frozenset(
-    {
-        ColumnType.TEXT,
-        ColumnType.INTEGER,
-        ColumnType.NUMBER,
-        ColumnType.DECIMAL,
-        ColumnType.BOOLEAN,
-        ColumnType.DATE,
-        ColumnType.TIMESTAMP,
-        ColumnType.UUID,
-        ColumnType.JSON,
-        *RANGES,
-    }
-)
+_PLAIN = frozenset(ColumnType) - NEARNESS
 """Types that come out of a selection as they went in, so that a request can go on with them."""
 
 

@@ -12,15 +12,17 @@ from enum import StrEnum
 from typing import Annotated, Any
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
     StringConstraints,
+    WithJsonSchema,
     field_validator,
     model_validator,
 )
 
-from datapunk.lake.columns import RESERVED, ColumnType, Identifier, stored_value
+from datapunk.lake.columns import NEARNESS, RESERVED, ColumnType, Identifier, stored_value
 
 MOST_PARAMETERS = 64
 PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_]{0,62})\}")
@@ -38,22 +40,19 @@ class Returns(StrEnum):
     SCALAR = "scalar"
 
 
-class ParameterType(StrEnum):
-    """What an argument may be: the types of columns that conditions compare."""
+def _compared(kind: ColumnType) -> ColumnType:
+    if kind in NEARNESS:
+        raise ValueError(f"conditions do not compare {kind}")
+    return kind
 
-    TEXT = "text"
-    INTEGER = "integer"
-    NUMBER = "number"
-    DECIMAL = "decimal"
-    BOOLEAN = "boolean"
-    DATE = "date"
-    TIMESTAMP = "timestamp"
-    UUID = "uuid"
-    JSON = "json"
-    INTEGER_RANGE = "integer_range"
-    DECIMAL_RANGE = "decimal_range"
-    DATE_RANGE = "date_range"
-    TIMESTAMP_RANGE = "timestamp_range"
+
+_COMPARED = [kind.value for kind in ColumnType if kind not in NEARNESS]
+ParameterType = Annotated[
+    ColumnType,
+    AfterValidator(_compared),
+    WithJsonSchema({"type": "string", "enum": _COMPARED}),
+]
+"""What an argument may be: the types of columns that conditions compare."""
 
 
 class Parameter(BaseModel):
@@ -94,13 +93,8 @@ class Parameter(BaseModel):
         if self.many and not isinstance(self.default, list):
             raise ValueError(f"the default of {self.name} must be a list")
         for value in self.default if self.many else [self.default]:
-            stored_value(self.kind, value)
+            stored_value(self.type, value)
         return self
-
-    @property
-    def kind(self) -> ColumnType:
-        """The type as columns have it."""
-        return ColumnType(self.type)
 
     @property
     def required(self) -> bool:

@@ -10,7 +10,7 @@ from psycopg import sql
 from datapunk.database import Transaction
 from datapunk.errors import FieldError, InvalidInputError, NotFoundError
 from datapunk.lake.checks import as_utc
-from datapunk.lake.columns import SQL_TYPES, Column, ColumnType, stored_value
+from datapunk.lake.columns import NEARNESS, SQL_TYPES, Column, ColumnType, stored_value
 from datapunk.lake.datasets import Dataset, find_dataset
 from datapunk.lake.plan import Comparison, Condition, Logic
 from datapunk.lake.plan import Field as RowField
@@ -33,7 +33,7 @@ from datapunk.lake.sql_parts import Statement, identifier
 
 NUMERIC = (ColumnType.INTEGER, ColumnType.NUMBER, ColumnType.DECIMAL)
 TIMES = (ColumnType.DATE, ColumnType.TIMESTAMP)
-_UNCOMPARED = (ColumnType.JSON, ColumnType.VECTOR, ColumnType.GEO)
+_UNCOMPARED = (ColumnType.JSON, *NEARNESS)
 _BOUNDS: dict[str, LiteralString] = {
     "minimum": ">=",
     "maximum": "<=",

@@ -17,7 +17,7 @@ from pydantic_core import to_json
 
 from datapunk.database import Row, Transaction
 from datapunk.errors import PayloadTooLargeError
-from datapunk.lake.columns import Column, ColumnType, stored_type, utc_default
+from datapunk.lake.columns import NEARNESS, Column, ColumnType, stored_type, utc_default
 from datapunk.lake.datasets import OWNER_ROLE, Dataset
 from datapunk.lake.plan import Comparison, Select
 from datapunk.lake.privacy.changing import cells_of_rows, require_bound, require_whole
@@ -309,7 +309,7 @@ def _conflict(
 
 
 def _bindable(kind: ColumnType, value: Any) -> Any:
-    if kind in (ColumnType.VECTOR, ColumnType.GEO) and value is not None:
+    if kind in NEARNESS and value is not None:
         return to_json(value).decode()
     return Jsonb(value) if kind is ColumnType.JSON and value is not None else value
 
