@@ -69,7 +69,9 @@ def _function() -> tuple[HttpFunction, Any]:
 
     @app.get("/unwritable")
     def unwritable() -> Response[Any]:
-        return Response(status_code=200, content_type="application/json", body={"a": "\ud800"})
+        body: dict[str, Any] = {}
+        body["itself"] = body
+        return Response(status_code=200, content_type="application/json", body=body)
 
     @app.post("/raw")
     def raw() -> dict[str, Any]:
