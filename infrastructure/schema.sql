@@ -242,7 +242,6 @@ CREATE TABLE lake.jobs (
     dataset text NOT NULL,
     caller jsonb NOT NULL,
     media_type text NOT NULL,
-    compressed boolean NOT NULL,
     on_conflict text NOT NULL,
     announced text,
     state text DEFAULT 'waiting'::text NOT NULL,
@@ -268,6 +267,8 @@ CREATE TABLE lake.jobs (
     expires_at timestamp with time zone NOT NULL,
     finished_at timestamp with time zone,
     on_error text DEFAULT 'quarantine'::text NOT NULL,
+    encoding text,
+    CONSTRAINT jobs_encoding_check CHECK ((encoding = ANY (ARRAY['gzip'::text, 'zstd'::text]))),
     CONSTRAINT jobs_on_error_check CHECK ((on_error = ANY (ARRAY['quarantine'::text, 'reject'::text]))),
     CONSTRAINT jobs_state_check CHECK ((state = ANY (ARRAY['waiting'::text, 'running'::text, 'done'::text, 'failed'::text])))
 );
@@ -910,7 +911,7 @@ CREATE INDEX data_keys_tenant ON lake.data_keys USING btree (tenant, kind) WHERE
 
 CREATE INDEX data_keys_wrapped_by ON lake.data_keys USING btree (wrapped_by);
 
-CREATE UNIQUE INDEX jobs_one_effect ON lake.jobs USING btree (dataset_id, digest, media_type, compressed, on_error, on_conflict) WHERE ((same_as IS NULL) AND (digest IS NOT NULL) AND (state <> 'failed'::text));
+CREATE UNIQUE INDEX jobs_one_effect ON lake.jobs USING btree (dataset_id, digest, media_type, encoding, on_error, on_conflict) NULLS NOT DISTINCT WHERE ((same_as IS NULL) AND (digest IS NOT NULL) AND (state <> 'failed'::text));
 
 CREATE INDEX jobs_same ON lake.jobs USING btree (same_as) WHERE (same_as IS NOT NULL);
 

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import boto3
 import datapunk.broker.connection as broker_connection
 import datapunk.database.connection as database_connection
 import pytest
 import redis
+from botocore.loaders import JSONFileLoader
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from datapunk import cache, limits, registry
 from datapunk.aws import client_of
 from datapunk.cache import reading
 from datapunk.flags import provider as flag_provider
 from datapunk.keyring.file import FileKeyRing
+from datapunk.keyring.ring import KEY_BITS
 from datapunk.mesh import breaker, calling
 from datapunk.nexus import authentication
 from datapunk.nexus.authority import rotate_roots
@@ -39,6 +45,12 @@ hypothesis_settings.register_profile(
 hypothesis_settings.load_profile("datapunk")
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Return how many processes share the tests: they wait a quarter of the time, for servers that start."""
+    cores = len(os.sched_getaffinity(0))
+    return cores + (cores + 1) // 2
+
+
 def forget_connections() -> None:
     """Become an environment that was just started."""
     settings.cache_clear()
@@ -55,12 +67,17 @@ def forget_connections() -> None:
     forget_routing()
 
 
+REMEMBERED = tuple(
+    f"{kind}:".encode() for kind in ("rate", "breaker", "bulkhead", "registry", "cache", "route")
+)
+
+
 def forget_remembered(url: str) -> None:
     """Let nobody have sent a request, failed or registered, and nothing be cached: tests share tenants."""
     with redis.Redis.from_url(url) as server:
-        for kind in ("rate", "breaker", "bulkhead", "registry", "cache", "route"):
-            for key in server.scan_iter(f"{kind}:*", count=1000):
-                server.delete(key)
+        keys = [key for key in server.scan_iter(count=1000) if key.startswith(REMEMBERED)]
+        if keys:
+            server.delete(*keys)
 
 
 @pytest.fixture(scope="session")
@@ -81,6 +98,28 @@ def key_ring(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("keys") / "keyring"
     FileKeyRing(path).add(int(time.time()))
     return path
+
+
+@pytest.fixture(scope="session")
+def keys() -> tuple[RSAPrivateKey, ...]:
+    """Return keys for a test's key rings, which take long to make."""
+    return tuple(rsa.generate_private_key(65537, KEY_BITS) for _ in range(2))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _models_of_aws() -> Iterator[None]:
+    """Read botocore's descriptions of AWS once, not for each of a thousand clients."""
+    known: dict[str, Any] = {}
+    read = JSONFileLoader.load_file
+
+    def remembered(loader: JSONFileLoader, path: str) -> Any:
+        if path not in known:
+            known[path] = read(loader, path)
+        return known[path]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(JSONFileLoader, "load_file", remembered)
+        yield
 
 
 @pytest.fixture
@@ -131,9 +170,7 @@ def broker(
     """Return a virtual host of the test's own with the platform's topology, which functions use too."""
     url = instance.new_virtual_host()
     monkeypatch.setenv("AMQP_URL", url)
-    own = Broker(url)
-    own.declare()
-    yield own
+    yield Broker(url)
     forget_connections()
     instance.drop_virtual_host(url)
 
@@ -181,9 +218,17 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 @pytest.fixture
-def authority(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def authority(
+    database: str,
+    tmp_path: Path,
+    keys: tuple[RSAPrivateKey, ...],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Give functions key rings of the test's own, with keys that sign."""
     monkeypatch.setenv("KEY_RING", f"file:{tmp_path / 'keyring'}")
     settings.cache_clear()
-    rotate()
-    rotate_roots()
+    made = iter(keys)
+    with monkeypatch.context() as patch:
+        patch.setattr(rsa, "generate_private_key", lambda *_: next(made))
+        rotate()
+        rotate_roots()

@@ -50,8 +50,8 @@ FROM lake.datasets
 WHERE name = %(name)s
 """
 _INSERT_JOB = """
-INSERT INTO lake.jobs (dataset_id, dataset, caller, media_type, compressed, on_conflict, expires_at)
-VALUES (%s, %s, '{}', 'text/csv', false, 'error', now())
+INSERT INTO lake.jobs (dataset_id, dataset, caller, media_type, on_conflict, expires_at)
+VALUES (%s, %s, '{}', 'text/csv', 'error', now())
 RETURNING id
 """
 

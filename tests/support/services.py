@@ -11,6 +11,7 @@ import time
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -86,6 +87,11 @@ class Instance:
     state: Path
     spare: list[str] = field(default_factory=list)
     """URLs of databases that nobody uses and that are empty again."""
+    _emptying: dict[str, psycopg.Connection] = field(default_factory=dict)
+    """Connections of the superuser to those databases."""
+    _topology: Any = None
+    """What a virtual host has, as the management API tells and takes it."""
+    _dropping: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
 
     @property
     def services(self) -> list[Service]:
@@ -101,6 +107,9 @@ class Instance:
             start_services(self.services, progress)
 
     def down(self) -> None:
+        self._dropping.shutdown()
+        for connection in self._emptying.values():
+            connection.close()
         with Progress() as progress:
             stop_services(self.services, progress)
 
@@ -186,10 +195,18 @@ class Instance:
 
     def give_back_database(self, url: str) -> None:
         """Empty a database for the next one."""
-        name = urlsplit(url).path.lstrip("/")
-        with psycopg.connect(self.superuser_url, dbname=name, autocommit=True) as database:
-            database.execute(EMPTY)
+        try:
+            self._emptier(url).execute(EMPTY)
+        except psycopg.OperationalError:  # the server was started anew meanwhile
+            self._emptying.pop(url).close()
+            self._emptier(url).execute(EMPTY)
         self.spare.append(url)
+
+    def _emptier(self, url: str) -> psycopg.Connection:
+        if url not in self._emptying:
+            name = urlsplit(url).path.lstrip("/")
+            self._emptying[url] = psycopg.connect(self.superuser_url, dbname=name, autocommit=True)
+        return self._emptying[url]
 
     def drop_database(self, url: str) -> None:
         name = sql.Identifier(urlsplit(url).path.lstrip("/"))
@@ -200,17 +217,29 @@ class Instance:
         statement = sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE {}")
         server.execute(statement.format(*map(sql.Identifier, (name, OWNER, template))))
 
-    def new_virtual_host(self) -> str:
-        """Create a virtual host of one's own and return its AMQP URL."""
+    def new_virtual_host(self, *, empty: bool = False) -> str:
+        """Create a virtual host of one's own with the platform's topology, and return its AMQP URL.
+
+        The first one is declared as the platform does it; the others get the same, all at once.
+        """
         name = f"test-{uuid.uuid4().hex[:12]}"
         self.management("PUT", f"/api/vhosts/{name}")
         user = urlsplit(self.url("amqp")).username
         everything = {"configure": ".*", "write": ".*", "read": ".*"}
         self.management("PUT", f"/api/permissions/{name}/{user}", everything)
-        return with_path(self.url("amqp"), name)
+        url = with_path(self.url("amqp"), name)
+        if empty:
+            return url
+        if self._topology is None:
+            Broker(url).declare()
+            self._topology = self.management("GET", f"/api/definitions/{name}")
+        else:
+            self.management("POST", f"/api/definitions/{name}", self._topology)
+        return url
 
     def drop_virtual_host(self, url: str) -> None:
-        self.management("DELETE", f"/api/vhosts{urlsplit(url).path}")
+        """Have a virtual host dropped; nobody waits for it."""
+        self._dropping.submit(self.management, "DELETE", f"/api/vhosts{urlsplit(url).path}")
 
     def management(self, method: str, path: str, document: Any = None) -> Any:
         """Ask RabbitMQ's management API."""

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import gzip
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import boto3
 import pytest
+from backports import zstd
 from datapunk.lake import loading, splitting, uploads
 
 from tests.support.invoking import Invoker, run
 
 OPERATION = "lake.load_upload"
+PACK: dict[str | None, Callable[[bytes], bytes]] = {
+    None: bytes,
+    "gzip": gzip.compress,
+    "zstd": zstd.compress,
+}
+"""How files are compressed, by the job's `encoding`."""
 Moment = tuple[Any, str, int]
 MOMENTS: list[Moment] = [
     (loading, "_digest", 1),

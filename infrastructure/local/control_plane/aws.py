@@ -2,12 +2,36 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 REGION = "us-east-1"
 ACCOUNT = "000000000000"
 ACCESS_KEY = "test"
 SECRET_KEY = "test"  # noqa: S105 - the emulators' conventional dummy, not a secret
+
+
+@cache
+def _loader() -> Any:
+    """Return what reads botocore's descriptions of AWS, which takes longer than asking AWS."""
+    from botocore.loaders import create_loader
+
+    return create_loader()
+
+
+def session(region: str, access_key: str, secret_key: str) -> Any:
+    """Return a session of boto3's; all that a process makes read what AWS is like once."""
+    import boto3
+    import botocore.session
+
+    core = botocore.session.get_session()
+    core.register_component("data_loader", _loader())
+    return boto3.Session(
+        aws_access_key_id=access_key,
+        aws_secret_access_key=secret_key,
+        region_name=region,
+        botocore_session=core,
+    )
 
 
 class Clients:
@@ -18,12 +42,8 @@ class Clients:
     """
 
     def __init__(self, aws_endpoint: str) -> None:
-        import boto3
-
         self.endpoint = aws_endpoint
-        self._session = boto3.Session(
-            aws_access_key_id=ACCESS_KEY, aws_secret_access_key=SECRET_KEY, region_name=REGION
-        )
+        self._session = session(REGION, ACCESS_KEY, SECRET_KEY)
         self._clients: dict[str, Any] = {}
 
     def __call__(self, service: str) -> Any:

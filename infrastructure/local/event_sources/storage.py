@@ -21,6 +21,7 @@ import orjson
 from botocore.config import Config
 
 from infrastructure.local.catalog import NOTIFICATION_ID, StorageNotification
+from infrastructure.local.control_plane.aws import ACCESS_KEY, SECRET_KEY, session
 from infrastructure.local.data_plane.asynchronous import AsynchronousInvoker
 from infrastructure.local.data_plane.invocation import UnknownFunctionError
 from infrastructure.local.event_sources.thread_source import ThreadSource
@@ -96,13 +97,9 @@ class StorageSource(ThreadSource):
         self.state = "stopped"
 
     def _client(self, service: str) -> Any:
-        import boto3
-
-        credentials = {
-            "aws_access_key_id": self._environment.get("AWS_ACCESS_KEY_ID", "test"),
-            "aws_secret_access_key": self._environment.get("AWS_SECRET_ACCESS_KEY", "test"),
-        }
-        return boto3.session.Session(region_name=self._region, **credentials).client(
+        access_key = self._environment.get("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+        secret_key = self._environment.get("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
+        return session(self._region, access_key, secret_key).client(
             service,
             endpoint_url=self._endpoint,
             config=Config(

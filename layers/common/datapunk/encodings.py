@@ -1,4 +1,4 @@
-"""Bodies that were sent compressed: gzip and Zstandard (RFC 9110, 8.4.1; RFC 8878), unpacked with a bound.
+"""Bodies and files that came compressed: gzip and Zstandard (RFC 9110, 8.4.1; RFC 8878), unpacked in bounds.
 
 A few bytes can stand for gigabytes. What is unpacked is counted as it comes, and a window that Zstandard asks
 for is no larger than what browsers give.
@@ -6,6 +6,7 @@ for is no larger than what browsers give.
 
 from __future__ import annotations
 
+import io
 import sys
 import zlib
 from collections.abc import Sequence
@@ -21,6 +22,8 @@ from datapunk.errors import (
 IDENTITY, GZIP, ZSTD = "identity", "gzip", "zstd"
 _GZIP_HEADER = 31
 """What zlib calls the format with gzip's header."""
+_UNPACKED_BYTES = 256 * 1024
+"""Of a file that are held at once."""
 _MOST_PARTS = 1_000
 """Compressed files may be joined; to look for the next one costs as much as all that is left."""
 _WINDOW_LOG = 23
@@ -45,6 +48,30 @@ def unpacked(content: bytes, encoding: str, accepted: Sequence[str], most: int) 
     if not complete:
         raise MalformedRequestError(f"The body is not all of its {encoding}.")
     return found
+
+
+def unpacking(packed: io.BufferedReader, encoding: str) -> io.BufferedReader:
+    """Return a file as it was before it was compressed, which may be read from any place on.
+
+    Going back unpacks it anew. What reading raises where it is none, `is_broken` knows.
+    """
+    unpacked: Any  # which the types of the standard library have as no raw stream, though it serves as one
+    if encoding == GZIP:
+        from gzip import GzipFile
+
+        unpacked = GzipFile(fileobj=packed)
+    else:
+        library = _library()
+        options = {library.DecompressionParameter.window_log_max: _WINDOW_LOG}
+        unpacked = library.ZstdFile(packed, options=options)
+    return io.BufferedReader(unpacked, _UNPACKED_BYTES)
+
+
+def is_broken(error: BaseException | None) -> bool:
+    """Tell whether an error says that what was unpacked is no compressed file, or not all of one."""
+    from gzip import BadGzipFile
+
+    return isinstance(error, (BadGzipFile, EOFError, zlib.error, _library().ZstdError))
 
 
 def _gzip(content: bytes, most: int) -> tuple[bytes, bool]:

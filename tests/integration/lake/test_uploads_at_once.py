@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from datapunk.database import transaction
 from datapunk.identity import SYSTEM
+from datapunk.lake.splitting import CHUNK_ROWS
 
 from tests.conftest import forget_connections
 from tests.e2e.clone import eventually
@@ -115,6 +116,46 @@ def test_a_worker_is_killed_and_the_next_goes_on(
     assert files.load(job) == "done"
     assert _count(invoke) == EVERY
     assert files.job(job)["inserted"] == ROWS
+
+
+@pytest.mark.slow
+def test_a_million_rows_outlive_a_worker_and_those_that_are_wrong_are_kept_aside(
+    invoke: Invoker, files: Uploads, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a file in which every hundredth row is wrong, in chunks as they are
+    _make(invoke)
+    given_up(monkeypatch)
+    small_chunks(monkeypatch, CHUNK_ROWS)
+    rows = 1_000_000
+    lines = [f"{n},row {n}\n" for n in range(1, rows + 1)]
+    wrong = range(100, rows + 1, 100)
+    for n in wrong:
+        lines[n - 1] = f"{n}x,row {n}\n"
+    job = files.put("t", ("id,label\n" + "".join(lines)).encode())
+    # When its worker is killed midway
+    worker = start(job)
+    seen = [0]
+    while seen[-1] < rows // 3:
+        eventually(lambda: _under_way(files, job) > seen[-1], SECONDS, pause=0.03)
+        seen.append(_under_way(files, job))
+    worker.kill()
+    worker.join(SECONDS)
+    assert worker.exitcode == -signal.SIGKILL
+    assert seen[-1] < rows
+    assert files.load(job) == "done"
+    # Then every row is in the table or in quarantine, once, and which are where they belong
+    told = files.job(job)
+    assert (told["rows_read"], told["inserted"]) == (rows, rows - len(wrong))
+    total = rows * (rows + 1) // 2 - sum(wrong)
+    assert _count(invoke) == {
+        "count": rows - len(wrong),
+        "least": 1,
+        "most": rows - 1,
+        "total": total,
+    }
+    with transaction(SYSTEM) as tx:
+        kept = tx.value("SELECT array_agg(position ORDER BY position) FROM lake.quarantine")
+    assert kept == list(wrong)
 
 
 def test_two_workers_at_one_job(invoke: Invoker, files: Uploads, start: Start) -> None:

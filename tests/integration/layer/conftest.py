@@ -43,7 +43,6 @@ def fragile(
     monkeypatch.setenv("REDIS_URL", own_instance.url("redis"))
     for name in ("DATABASE_CREDENTIALS", "REDIS_CREDENTIALS", "AMQP_CREDENTIALS"):
         monkeypatch.setenv(name, "")
-    Broker(host).declare()
     yield own_instance
     forget_connections()
     own_instance.give_back_database(database)

@@ -88,7 +88,8 @@ def test_one_of_three_dies_under_load_and_nobody_notices(database: str) -> None:
         # Then every request was answered, and within a second nothing came near the dead one
         assert Counter(status for _, status, _ in asked) == {200: len(asked)}
         before = Counter(name for at, _, name in asked if at < died - 0.2)
-        after = Counter(name for at, _, name in asked if at > died)
+        # What it has answered while it was being killed may be read a moment later.
+        after = Counter(name for at, _, name in asked if at > died + 0.2)
         assert set(before) == {"one", "two", "three"}
         assert set(after) == {"two", "three"}
         assert after["two"] == pytest.approx(after["three"], rel=0.1, abs=5)

@@ -66,8 +66,8 @@ STATEMENTS = {
     " VALUES (%(tenant)s, gen_random_uuid(), 1, '{}', %(mark)s)",
     "lake.data_keys": "(tenant, kind, subject, erased_at)"
     " VALUES (%(tenant)s, 'person', %(mark)s::bytea, now())",
-    "lake.jobs": "(tenant, dataset_id, dataset, caller, media_type, compressed, on_conflict, created_by,"
-    " expires_at) VALUES (%(tenant)s, gen_random_uuid(), %(mark)s, '{}', 'x', false, 'error', 'x', now())",
+    "lake.jobs": "(tenant, dataset_id, dataset, caller, media_type, on_conflict, created_by,"
+    " expires_at) VALUES (%(tenant)s, gen_random_uuid(), %(mark)s, '{}', 'x', 'error', 'x', now())",
     "lake.quarantine": "(tenant, dataset_id, dataset, version, batch, position, media_type, content,"
     " rule, reason, errors, quarantined_by) VALUES (%(tenant)s, gen_random_uuid(), 'x', 1,"
     " gen_random_uuid(), 1, 'x', %(mark)s, 'x', 'x', '[]', 'x')",

@@ -41,7 +41,7 @@ def test_the_link_is_for_one_file_and_one_hour(make_dataset: MakeDataset, invoke
         ({"media_type": "application/json"}, "media_type"),
         ({"on_conflict": "update"}, "on_conflict"),
         ({"sha256": "abc"}, "sha256"),
-        ({"encoding": "zstd"}, "encoding"),
+        ({"encoding": "br"}, "encoding"),
     ],
 )
 def test_what_an_upload_cannot_be_is_refused(

@@ -12,6 +12,7 @@ from uuid import UUID
 
 import psycopg
 import pytest
+from backports import zstd
 from datapunk import functions
 from datapunk.lake import loading, splitting, uploads
 from datapunk.settings import settings
@@ -21,6 +22,7 @@ from tests.support.invoking import Invoker
 from tests.support.rules import OFF, boolean, write
 from tests.support.uploading import (
     MOMENTS,
+    PACK,
     Moment,
     Uploads,
     given_up,
@@ -59,13 +61,13 @@ def _expected(rows: int) -> list[tuple[int, str]]:
     return [(n, 'a "b"\nc,\r\nд' if n % 7 == 0 else str(n)) for n in range(rows)]
 
 
-@pytest.mark.parametrize("encoding", [None, "gzip"])
+@pytest.mark.parametrize("encoding", list(PACK))
 def test_a_file_is_loaded_and_removed(
     database: str, files: Uploads, make_dataset: MakeDataset, encoding: str | None
 ) -> None:
     # Given more rows than one chunk has
     make_dataset("t", id="integer!", label="text")
-    content = gzip.compress(_file(10_500)) if encoding else _file(10_500)
+    content = PACK[encoding](_file(10_500))
     job = files.put("t", content, encoding=encoding)
     # When
     assert files.load(job) == "done"
@@ -114,7 +116,7 @@ def test_one_in_a_hundred_of_20000_rows_does_not_fit(
     assert stored == [n for n in range(1, 20_001) if n not in set(bad)]
 
 
-@pytest.mark.parametrize("encoding", [None, "gzip"])
+@pytest.mark.parametrize("encoding", list(PACK))
 @pytest.mark.parametrize("moment", MOMENTS, ids=said)
 def test_a_worker_that_is_killed_loses_and_doubles_nothing(
     database: str,
@@ -128,7 +130,7 @@ def test_a_worker_that_is_killed_loses_and_doubles_nothing(
     make_dataset("t", id="integer!", label="text")
     small_chunks(monkeypatch, 100)
     content = _file(1_000) + b"x,x\n"
-    job = files.put("t", gzip.compress(content) if encoding else content, encoding=encoding)
+    job = files.put("t", PACK[encoding](content), encoding=encoding)
     given_up(monkeypatch)
     with killed_at(monkeypatch, *moment):
         files.load(job)
@@ -220,6 +222,8 @@ def test_what_is_wrong_with_a_file_is_told_and_stores_nothing(
         (b"label,other\n1,2\n", {}, 422),
         (b"id,label\n1,1\n", {"encoding": "gzip"}, 400),
         (gzip.compress(b"id,label\n1,1\n", mtime=0)[:-9], {"encoding": "gzip"}, 400),
+        (b"id,label\n1,1\n", {"encoding": "zstd"}, 400),
+        (zstd.compress(b"id,label\n1,1\n")[:-3], {"encoding": "zstd"}, 400),
         (b"id,label\n2,2\n", {"sha256": "0" * 64}, 422),
         (b"id,label\nx,\nx,\nx,\n", {}, 422),
         (b"id,label\n" + b"1" * (4 * 1024 * 1024 + 1), {}, 422),

@@ -28,6 +28,8 @@ from tests.support.logs import logged
 
 EDITOR = {"principalId": "user:ada", "tenant": "acme", "roles": "editor", "scopes": "read write"}
 ALONE = Guard(limited=False, mutates=False)  # neither Redis nor a database is here
+ITSELF: list[Any] = []
+ITSELF.append(ITSELF)
 SECRET = "the text of an unforeseen error"
 
 
@@ -58,20 +60,13 @@ def _function() -> tuple[HttpFunction, Any]:
             raise raised[name]
         work = current()
         assert work is not None
-        body = {
-            "name": name,
-            "limit": limit,
-            "tenant": app.caller.tenant,
-            "operation": work.operation,
-            "seconds": remaining_seconds(),
-        }
+        body = {"name": name, "limit": limit, "tenant": app.caller.tenant}
+        body |= {"operation": work.operation, "seconds": remaining_seconds()}
         return Response(status_code=200, content_type="application/json", body=body)
 
     @app.get("/unwritable")
     def unwritable() -> Response[Any]:
-        body: dict[str, Any] = {}
-        body["itself"] = body
-        return Response(status_code=200, content_type="application/json", body=body)
+        return Response(status_code=200, content_type="application/json", body=ITSELF)
 
     @app.post("/raw")
     def raw() -> dict[str, Any]:

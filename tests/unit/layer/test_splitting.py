@@ -6,7 +6,7 @@ import csv
 import gzip
 import io
 from collections.abc import Iterator
-from typing import IO, cast
+from typing import Any
 
 import pytest
 from datapunk.errors import InvalidInputError, MalformedRequestError
@@ -22,6 +22,11 @@ SIGNS = st.text(alphabet="ab,;\"'\n\r\\ {}é日\ufeff", max_size=12)
 FIELDS = st.lists(st.lists(SIGNS, min_size=1, max_size=4), max_size=12)
 
 
+def _buffered(stream: Any) -> io.BufferedReader:
+    """Return a reader whose buffer often ends within a line."""
+    return io.BufferedReader(stream, 64)
+
+
 def _in_pieces(
     content: bytes, media_type: str, rows: int, *, compressed: bool = False
 ) -> Iterator[Record]:
@@ -30,10 +35,10 @@ def _in_pieces(
         patch.setattr(splitting, "CHUNK_ROWS", rows)
         position, ended = 0, False
         while not ended:
-            stream: IO[bytes] = io.BytesIO(content)
+            stream: Any = io.BytesIO(content)
             if compressed:
-                stream = cast("IO[bytes]", gzip.GzipFile(fileobj=stream))
-            lines = Lines(stream, position)
+                stream = gzip.GzipFile(fileobj=stream)
+            lines = Lines(_buffered(stream), position)
             chunk = take(records_of(lines, media_type, LAYOUT), lines)
             yield from chunk.records
             position, ended = chunk.position, chunk.ended
@@ -62,8 +67,12 @@ def test_where_reading_is_broken_off_changes_nothing(content: bytes, size: int) 
         # When
         at_once = list(_in_pieces(content, media_type, 1_000))
         in_pieces = list(_in_pieces(content, media_type, size))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Lines, "plain", lambda *_: [])
+            line_by_line = list(_in_pieces(content, media_type, 1_000))
         # Then
         assert in_pieces == at_once
+        assert line_by_line == at_once
         # And of what is well-formed nothing is left out
         if media_type == NDJSON:
             lines = content.removeprefix(b"\xef\xbb\xbf").split(b"\n")
@@ -107,19 +116,19 @@ def test_the_header_says_how_a_file_is_written(content: bytes, layout: Layout, e
     # Given
     columns = [Column(name=name, type=ColumnType.INTEGER) for name in "ab"]
     # When / Then
-    assert layout_of(io.BytesIO(content), columns) == (layout, end)
+    assert layout_of(_buffered(io.BytesIO(content)), columns) == (layout, end)
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b"\xff\n1\n", b'"a\n1\n'])
 def test_a_file_without_a_header_is_none(content: bytes) -> None:
     # Given / When / Then
     with pytest.raises(MalformedRequestError, match="no header"):
-        layout_of(io.BytesIO(content), [])
+        layout_of(_buffered(io.BytesIO(content)), [])
 
 
 def test_a_record_that_does_not_end_is_refused_before_it_fills_the_memory() -> None:
     # Given
-    lines = Lines(io.BytesIO(b"ok\n" + b"x" * (splitting.MOST_RECORD_BYTES + 1)))
+    lines = Lines(_buffered(io.BytesIO(b"ok\n" + b"x" * (splitting.MOST_RECORD_BYTES + 1))))
     assert next(lines) == "ok\n"
     lines.record(None, None)
     # When / Then

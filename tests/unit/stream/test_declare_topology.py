@@ -16,7 +16,7 @@ OPERATION = "stream.declare_topology"
 @pytest.fixture
 def host(instance: Instance, environment: None, monkeypatch: pytest.MonkeyPatch) -> Broker:
     """Return a virtual host in which nothing is declared."""
-    url = instance.new_virtual_host()
+    url = instance.new_virtual_host(empty=True)
     monkeypatch.setenv("AMQP_URL", url)
     return Broker(url)
 

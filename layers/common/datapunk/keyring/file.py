@@ -109,7 +109,10 @@ class FileKeyRing:
             return
         keys: dict[str, tuple[RingKey, RSAPrivateKey]] = {}
         for entry in self._load():
-            private = serialization.load_pem_private_key(entry["private"].encode(), password=None)
+            # Whether the numbers are a key was known when `add` made it, and takes long to find out again.
+            private = serialization.load_pem_private_key(
+                entry["private"].encode(), password=None, unsafe_skip_rsa_key_validation=True
+            )
             if not isinstance(private, RSAPrivateKey):
                 raise ConfigurationError(f"The key ring {self._path} holds a key that is not RSA.")
             key = RingKey(entry["kid"], int(entry["signs_from"]), private.public_key())

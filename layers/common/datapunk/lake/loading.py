@@ -7,13 +7,11 @@ read once for its digest, by which a second upload of it is known.
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import io
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import IO, cast
 from uuid import UUID
 
 from datapunk.context import (
@@ -25,6 +23,7 @@ from datapunk.context import (
     working,
 )
 from datapunk.database import Transaction, transaction
+from datapunk.encodings import unpacking
 from datapunk.errors import (
     ConflictError,
     DatapunkError,
@@ -226,12 +225,14 @@ def _begun(
 
         file = open_file(job.media_type, raw, _columns(job), place.position)
         return file, file.records(), file.bytes_done
-    stream = _opened(raw, compressed=job.compressed)
+    stream: io.BufferedReader = io.BufferedReader(raw, PART_BYTES)
+    if job.encoding is not None:
+        stream = unpacking(stream, job.encoding)
     if job.media_type == CSV and place.layout is None:
         place.layout, place.position = layout_of(stream, _columns(job))
     lines = Lines(stream, place.position)
     records = records_of(lines, job.media_type, place.layout)
-    return lines, records, raw.tell if job.compressed else lambda: lines.position
+    return lines, records, raw.tell if job.encoding else lambda: lines.position
 
 
 def _columns(job: Held) -> list[Column]:
@@ -258,9 +259,10 @@ def _store(job: Held, place: _Place, chunk: Chunk, bytes_done: int) -> None:
 
 
 def _sifted(tx: Transaction, dataset: Dataset, job: Held, place: _Place, chunk: Chunk) -> Outcome:
-    names = place.layout.names if place.layout else []
-    columns = header_columns(names, dataset.columns) if place.layout else list(dataset.columns)
-    batch = batch_of(chunk.records, job.media_type, names, columns)
+    layout, columns = place.layout, list(dataset.columns)
+    if layout is not None:
+        columns = header_columns(layout.names, columns)
+    batch = batch_of(chunk.records, job.media_type, layout, columns)
     outcome = _copied(tx, dataset, job, columns, batch)
     if outcome is None:
         stage = Stage(tx, dataset, columns, job.on_conflict)
@@ -300,8 +302,3 @@ def _dataset(tx: Transaction, job: Held, *, hold: bool) -> Dataset:
             f"{job.dataset} is another dataset than the one the file was meant for."
         )
     return dataset
-
-
-def _opened(raw: ObjectFile, *, compressed: bool) -> IO[bytes]:
-    stream = cast("IO[bytes]", io.BufferedReader(raw, PART_BYTES))
-    return cast("IO[bytes]", gzip.GzipFile(fileobj=stream)) if compressed else stream

@@ -216,15 +216,22 @@ def quoted(text: str) -> str:
 def _parse_csv(text: str, columns: Sequence[Column]) -> Parsed:
     text = text.rstrip("\r\n")
     delimiter, quote = dialect_of(text, columns)
-    # Python and PostgreSQL read quotes, carriage returns and a lone \. differently, so a body that has any
-    # is written anew from what was validated; any other goes to the database as it came.
-    if (delimiter, quote) != (",", '"') or any(sign in text for sign in ('"', "\r", "\\")):
+    # A body with signs is written anew from what was validated; any other goes to the database as it came.
+    if delimiter != "," or has_signs(text, quote):
         reader = csv_reader(text, delimiter, quote)
         filled = header_columns(read_rows(reader, 1, -1)[0], columns)
         return Parsed(filled, _quoted_chunks(reader, filled))
     lines = text.split("\n")
     filled = header_columns(lines[0].split(","), columns)
     return Parsed(filled, _plain_chunks(lines, filled))
+
+
+def has_signs(text: str, quote: str) -> bool:
+    r"""Tell whether CSV may be read in more than one way.
+
+    Python and PostgreSQL read quotes, carriage returns and a lone \. differently.
+    """
+    return any(sign in text for sign in (quote, '"', "\r", "\\"))
 
 
 def dialect_of(text: str, columns: Sequence[Column]) -> tuple[str, str]:

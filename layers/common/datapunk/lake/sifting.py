@@ -58,12 +58,21 @@ class Refused:
 
 @dataclass(slots=True)
 class Batch:
-    """Some rows of a body: for those that fit their numbers, contents and lines of COPY; and the others."""
+    """Some rows of a body: for those that fit their numbers, what they are and lines of COPY; and the others.
 
+    What a row is: its JSON, or its fields for the names of a `header`. Few are ever asked for their contents.
+    """
+
+    header: list[str] = field(default_factory=list)
     positions: list[int] = field(default_factory=list)
-    contents: list[str] = field(default_factory=list)
+    rows: list[str | list[str]] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
+
+    def content(self, place: int) -> str:
+        """Return the row that has this place in the lines as JSON, as it is kept where it is refused."""
+        row = self.rows[place]
+        return row if isinstance(row, str) else json.dumps(dict(zip(self.header, row, strict=True)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +166,7 @@ def sift_records(rows: Iterator[str] | Sequence[str], columns: Sequence[Column])
             values = ((record.get(name, default), write) for name, write, default in writers)
             line = ",".join("" if value is None else write(value) for value, write in values)
             batch.positions.append(position)
-            batch.contents.append(text)
+            batch.rows.append(text)
             batch.lines.append(line)
         if len(batch.lines) + len(batch.refused) == CHUNK:
             yield batch
@@ -199,10 +208,17 @@ def _csv_batches(reader: Any, header: list[str], columns: list[Column]) -> Itera
 
 
 def batch_of_texts(
-    rows: list[list[str]], done: int, header: list[str], columns: list[Column]
+    rows: list[list[str]],
+    done: int,
+    header: list[str],
+    columns: list[Column],
+    texts: list[str] | None = None,
 ) -> Batch:
-    """Validate rows of texts for the columns that a header names; they come behind `done` others."""
-    batch = Batch()
+    """Validate rows of texts for the columns that a header names; they come behind `done` others.
+
+    `texts` are the rows as COPY may have them, where they are known.
+    """
+    batch = Batch(header)
     wrong: dict[int, list[FieldError]] = {}
     for index, row in enumerate(rows):
         if len(row) != len(columns):
@@ -213,17 +229,19 @@ def batch_of_texts(
         for index, error in _wrong_values([rows[index][place] for index in whole], column):
             wrong.setdefault(whole[index], []).append(error)
     for index, row in enumerate(rows):
-        position = done + index + 1
-        fits = len(row) == len(columns)
-        kept: Any = dict(zip(header, row, strict=True)) if fits else row
-        content = json.dumps(kept)
         if index in wrong:
-            batch.refused.append(Refused(position, content, tuple(wrong[index])))
+            fits = len(row) == len(columns)
+            content = json.dumps(dict(zip(header, row, strict=True)) if fits else row)
+            batch.refused.append(Refused(done + index + 1, content, tuple(wrong[index])))
         else:
-            batch.positions.append(position)
-            batch.contents.append(content)
-            batch.lines.append(",".join(quoted(value) if value else "" for value in row))
+            batch.positions.append(done + index + 1)
+            batch.rows.append(row)
+            batch.lines.append(texts[index] if texts else _line(row))
     return batch
+
+
+def _line(row: list[str]) -> str:
+    return ",".join([quoted(value) if value else "" for value in row])
 
 
 def _wrong_values(values: list[str], column: Column) -> Iterator[tuple[int, FieldError]]:

@@ -147,7 +147,8 @@ class Stage:
 
         Outside of any savepoint: a data key that is made here must stay.
         """
-        rows = list(zip(batch.positions, batch.contents, batch.lines, strict=True))
+        contents = map(batch.content, range(len(batch.lines)))
+        rows = list(zip(batch.positions, contents, batch.lines, strict=True))
         sealing = self._sealing
         if sealing is None or not rows:
             return rows

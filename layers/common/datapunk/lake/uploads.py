@@ -17,7 +17,7 @@ import orjson
 from psycopg.types.json import Jsonb
 from pydantic import BaseModel, Field
 
-from datapunk import functions
+from datapunk import encodings, functions
 from datapunk.database import Row, Transaction, beside, load_queries, transaction
 from datapunk.errors import (
     ConfigurationError,
@@ -50,7 +50,8 @@ _SQL = Path(__file__).with_suffix(".sql")
 class Encoding(StrEnum):
     """How a file is compressed."""
 
-    GZIP = "gzip"
+    GZIP = encodings.GZIP
+    ZSTD = encodings.ZSTD
 
 
 class UploadRequest(BaseModel, extra="forbid"):
@@ -129,7 +130,7 @@ class Held:
     dataset: str
     caller: Caller
     media_type: str
-    compressed: bool
+    encoding: Encoding | None
     on_error: OnError
     on_conflict: OnConflict
     announced: str | None
@@ -176,7 +177,7 @@ def create_upload(tx: Transaction, dataset: Dataset, wanted: UploadRequest) -> U
         "dataset": dataset.name,
         "caller": Jsonb(tx.caller.as_document()),
         "media_type": wanted.media_type,
-        "compressed": wanted.encoding is not None,
+        "encoding": wanted.encoding,
         "on_error": wanted.on_error,
         "on_conflict": wanted.on_conflict,
         "announced": wanted.sha256,
@@ -195,8 +196,7 @@ def find_job(tx: Transaction, job: UUID) -> Job:
             "There is no such job, or it ended more than 30 days ago.",
             errors=[FieldError("job", "does not exist", "not_found")],
         )
-    encoding = Encoding.GZIP if row["compressed"] else None
-    return Job.model_validate({**row, "encoding": encoding, "sha256": row["digest"]})
+    return Job.model_validate({**row, "sha256": row["digest"]})
 
 
 def start(job: UUID) -> None:
@@ -272,7 +272,7 @@ def settle(job: Held, digest: str) -> UUID | None:
         "digest": digest,
         "dataset_id": job.dataset_id,
         "media_type": job.media_type,
-        "compressed": job.compressed,
+        "encoding": job.encoding,
         "on_error": job.on_error,
         "on_conflict": job.on_conflict,
     }
@@ -344,6 +344,7 @@ def _held(row: Row, holder: UUID) -> Held:
     names = set(Held.__dataclass_fields__)
     known: dict[str, Any] = {name: value for name, value in row.items() if name in names}
     known["caller"] = caller_from_document(row["caller"])
+    known["encoding"] = Encoding(row["encoding"]) if row["encoding"] else None
     known["on_error"] = OnError(row["on_error"])
     known["on_conflict"] = OnConflict(row["on_conflict"])
     known["layout"] = None if row["layout"] is None else Layout(**row["layout"])

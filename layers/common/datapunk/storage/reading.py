@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -55,12 +55,18 @@ def remove(found: Found) -> None:
 
 
 class ObjectFile(io.RawIOBase):
-    """An object as a file that is read, by one ranged request for each `readinto`."""
+    """An object as a file that is read, by one ranged request for each `readinto`.
+
+    A server may answer with all of it instead (RFC 9110, 14.2): then that answer is read on as long as
+    reading goes forward.
+    """
 
     def __init__(self, found: Found) -> None:
         super().__init__()
         self._found = found
         self._place = 0
+        self._whole: Any = None
+        self._whole_place = 0
 
     def readable(self) -> bool:
         """Tell that it can be read."""
@@ -85,26 +91,34 @@ class ObjectFile(io.RawIOBase):
         wanted = min(len(buffer), self._found.size - self._place)
         if wanted <= 0:
             return 0
-        scope = f"bytes={self._place}-{self._place + wanted - 1}"
         with translated(STORE):
-            answer = client_of(STORE).get_object(
-                **_named(self._found.key, self._found.version), Range=scope
-            )
-            body = answer["Body"]
-            if "ContentRange" not in answer:
-                # A server may answer with all of it (RFC 9110, 14.2).
-                _skip(body, self._place)
-            content = body.read(wanted)
-            body.close()
+            content = self._read(wanted)
         buffer[: len(content)] = content
         self._place += len(content)
         return len(content)
 
+    def close(self) -> None:
+        """Forget the answer that was not read to its end."""
+        if self._whole is not None:
+            self._whole.close()
+            self._whole = None
+        super().close()
 
-def _skip(body: Any, count: int) -> None:
-    """Read bytes that nobody wants, a part at a time."""
-    while count > 0 and (part := body.read(min(count, PART_BYTES))):
-        count -= len(part)
+    def _read(self, wanted: int) -> bytes:
+        if self._whole is None or self._whole_place > self._place:
+            scope = f"bytes={self._place}-{self._place + wanted - 1}"
+            answer = client_of(STORE).get_object(
+                **_named(self._found.key, self._found.version), Range=scope
+            )
+            if "ContentRange" in answer:
+                with closing(answer["Body"]) as body:
+                    return bytes(body.read(wanted))
+            self._whole, self._whole_place = answer["Body"], 0
+        while skipped := self._whole.read(min(self._place - self._whole_place, PART_BYTES)):
+            self._whole_place += len(skipped)
+        content = bytes(self._whole.read(wanted))
+        self._whole_place += len(content)
+        return content
 
 
 def _named(key: str, version: str | None) -> dict[str, str]:

@@ -117,7 +117,7 @@ def _valid_rows(chunks: Iterator[Chunk], columns: Sequence[Column]) -> Iterator[
 def _batches(media_type: str, chunks: Iterator[Chunk], columns: list[Column]) -> Iterator[Batch]:
     done = 0
     for chunk in chunks:
-        batch = batch_of(chunk.records, media_type, [], columns)
+        batch = batch_of(chunk.records, media_type, None, columns)
         batch.positions = [done + place for place in batch.positions]
         batch.refused = [
             Refused(done + row.position, row.content, row.errors) for row in batch.refused
