@@ -8,10 +8,10 @@ from datapunk.http import http_function
 from datapunk.lake.columns import IDENTIFIER
 from datapunk.lake.inference import Inference
 from datapunk.lake.inference import infer_dataset as infer
-from datapunk.lake.parsing import CSV, JSON, NDJSON
+from datapunk.lake.parsing import CSV, FILES, JSON, NDJSON
 
 app, handler = http_function(
-    "lake.infer_dataset", accepts=(JSON, NDJSON, CSV), guard=Guard(mutates=False)
+    "lake.infer_dataset", accepts=(JSON, NDJSON, CSV, *FILES), guard=Guard(mutates=False)
 )
 
 

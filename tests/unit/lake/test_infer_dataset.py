@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import pytest
-from datapunk.lake.columns import Column
+from datapunk.lake.columns import Column, ColumnType
 from datapunk.lake.inference import infer_dataset
 from datapunk.lake.parsing import parse_body
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tests.support.invoking import Invoker
-from tests.support.rows import JSON_VALUES, WRITERS, columns_and_rows
+from tests.support.rows import FILE_WRITERS, JSON_VALUES, WRITERS, columns_and_rows
 
 OPERATION = "lake.infer_dataset"
 
@@ -46,6 +49,57 @@ def test_what_is_proposed_can_be_created_and_takes_the_sample(
     inserted = invoke("lake.insert_records", body=sample, content_type="text/csv")
     # Then
     assert (created.status, inserted.status) == (201, 201)
+
+
+@pytest.mark.parametrize("media_type", sorted(FILE_WRITERS))
+def test_a_file_that_says_its_types_is_believed(
+    database: str, invoke: Invoker, media_type: str
+) -> None:
+    # Given texts that look like numbers and days, and a column that is full though it need not be
+    columns = [
+        Column(name="code", type=ColumnType.TEXT, nullable=False),
+        Column(name="day", type=ColumnType.DATE, nullable=False),
+        Column(name="price", type=ColumnType.DECIMAL),
+        Column(name="at", type=ColumnType.TIMESTAMP),
+        Column(name="id", type=ColumnType.UUID, nullable=False),
+        Column(name="none", type=ColumnType.INTEGER),
+    ]
+    row = {
+        "code": "2026-11-28",
+        "day": date(2026, 11, 28),
+        "price": Decimal("0.100000"),
+        "at": datetime(2026, 11, 28, 12, tzinfo=UTC),
+        "id": UUID(int=7),
+        "none": None,
+    }
+    body = FILE_WRITERS[media_type](columns, [row, {**row, "code": "007"}])
+    # When
+    answer = invoke(OPERATION, body=body, content_type=media_type)
+    # Then nothing was seen of the last column, which is a text then
+    assert answer.status == 200, answer.body
+    expected = {column.name: column.type.value for column in columns}
+    assert _types(answer) == {**expected, "none": "text"}
+    seen = {column["name"]: column for column in answer.json["columns"]}
+    assert (seen["price"]["nulls"], seen["price"]["nullable"]) == (0, True)
+    assert seen["price"]["examples"][0] == "0.100000"
+    if media_type.endswith("avro"):
+        assert seen["code"]["nullable"] is False
+
+
+@pytest.mark.parametrize(
+    "sample",
+    [
+        "week;ppm\n1958-03-29;316,19\n1958-04-12;\n",
+        "week\tppm\n1958-03-29\t316,19\n",
+        "'week'|'ppm'\n'1958-03-29'|'a|b'\n",
+    ],
+    ids=["semicolon", "tab", "bar"],
+)
+def test_how_the_sample_is_written_is_found(sample: str) -> None:
+    # Given / When
+    found = infer_dataset("t", "text/csv", "utf-8", sample.encode())
+    # Then
+    assert [(item.name, item.type) for item in found.columns] == [("week", "date"), ("ppm", "text")]
 
 
 @pytest.mark.parametrize(
@@ -140,14 +194,14 @@ def _takes(media_type: str, body: bytes, columns: list[Column]) -> int:
     return sum(chunk.count for chunk in parse_body(media_type, "utf-8", body, columns).chunks)
 
 
-@given(drawn=columns_and_rows(), media_type=st.sampled_from(sorted(WRITERS)))
+@given(drawn=columns_and_rows(), media_type=st.sampled_from(sorted(WRITERS | FILE_WRITERS)))
 def test_any_sample_is_taken_by_what_is_inferred_from_it(
     drawn: tuple[list[Column], list[dict[str, Any]]], media_type: str
 ) -> None:
     # Given rows of any types in any format
     columns, rows = drawn
     assume(rows)
-    body = WRITERS[media_type](columns, rows)
+    body = (WRITERS | FILE_WRITERS)[media_type](columns, rows)
     # A CSV file of one column cannot tell an empty row from none.
     assume(media_type != "text/csv" or len(columns) > 1)
     # When

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import csv
-import io
 import re
 from collections.abc import Callable, Sequence
 from decimal import Decimal
+from itertools import islice
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -23,11 +23,13 @@ from datapunk.lake.columns import (
     text_value,
 )
 from datapunk.lake.definition import DatasetDefinition
-from datapunk.lake.parsing import CSV, NDJSON, decode
+from datapunk.lake.parsing import CSV, DELIMITERS, FILES, NDJSON, csv_reader, decode
 from datapunk.lake.privacy.recognisers import Finding, proposed, recognise
 
 MOST_ROWS = 10_000
 _EXAMPLES = 3
+_LOOKED_AT = 100
+"""Rows by which the delimiter is found."""
 _RECOGNISED = 1_000
 _EXACT = 2**53
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,18})\Z")
@@ -46,6 +48,8 @@ class InferredColumn(BaseModel):
     """The name in the sample, where it is no name of a column."""
     type: ColumnType
     nulls: int
+    nullable: bool
+    """Whether rows may have no value: some have none, or the file says that some may."""
     distinct: bool
     """Whether no two rows share a value: it could be the key."""
     examples: list[Any]
@@ -74,6 +78,8 @@ def infer_dataset(name: str, media_type: str, charset: str, content: bytes) -> I
             for place, source in enumerate(names)
         ]
         rows = len(texts)
+    elif media_type in FILES:
+        found, rows = _typed(media_type, content)
     else:
         records = _records(media_type, content)
         names = list(dict.fromkeys(key for record in records for key in record))
@@ -89,7 +95,7 @@ def infer_dataset(name: str, media_type: str, charset: str, content: bytes) -> I
         Column(
             name=item.name,
             type=item.type,
-            nullable=item.nulls > 0 or not rows,
+            nullable=item.nullable,
             sensitivity=proposed(item.findings) or Sensitivity.INTERNAL,
         )
         for item in found
@@ -100,11 +106,11 @@ def infer_dataset(name: str, media_type: str, charset: str, content: bytes) -> I
 
 
 def _csv_rows(text: str) -> tuple[list[str], list[list[str]]]:
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    reader = csv_reader(text, *_dialect(text))
     rows: list[list[str]] = []
     try:
         names = [name.strip() for name in next(reader, [])]
-        for row in reader:
+        for row in filter(None, reader):
             if len(row) != len(names):
                 raise _unusable(f"row {len(rows) + 1} has {len(row)} fields, not {len(names)}")
             rows.append(row)
@@ -113,6 +119,24 @@ def _csv_rows(text: str) -> tuple[list[str], list[list[str]]]:
     except csv.Error as error:
         raise MalformedRequestError(f"The sample is not well-formed CSV: {error}.") from None
     return names, rows
+
+
+def _dialect(text: str) -> tuple[str, str]:
+    """Return the first delimiter by which the first rows have several fields, and all as many; and the quote.
+
+    A header whose first name stands in single quotes says that they are the quotes, as where rows are stored.
+    """
+    quote = "'" if text.startswith("'") else '"'
+
+    def widths(delimiter: str) -> set[int]:
+        try:
+            rows = islice(csv_reader(text, delimiter, quote), _LOOKED_AT)
+            return {len(row) for row in rows if row}
+        except csv.Error:
+            return set()
+
+    several = (sign for sign in DELIMITERS if len(found := widths(sign)) == 1 and found != {1})
+    return next(several, DELIMITERS[0]), quote
 
 
 def _records(media_type: str, content: bytes) -> list[dict[str, Any]]:
@@ -127,6 +151,19 @@ def _records(media_type: str, content: bytes) -> list[dict[str, Any]]:
     if not isinstance(records, list) or not all(isinstance(item, dict) for item in records):
         raise _unusable("must be a JSON array of objects, one per row")
     return records[:MOST_ROWS]
+
+
+def _typed(media_type: str, content: bytes) -> tuple[list[InferredColumn], int]:
+    """Return the columns of a file that says their types, and how many rows were looked at."""
+    from datapunk.lake.binary.samples import read_sample
+
+    sampled, rows = read_sample(media_type, content, MOST_ROWS)
+    found = []
+    for item in sampled:
+        column = _infer(item.name, item.values, lambda _, kind=item.type: kind)
+        column.nullable = column.nullable or item.nullable
+        found.append(column)
+    return found, rows
 
 
 def _unusable(message: str) -> InvalidInputError:
@@ -145,6 +182,7 @@ def _infer(
         source=source,
         type=kind_of(present) if present else ColumnType.TEXT,
         nulls=len(values) - len(present),
+        nullable=len(present) < len(values) or not values,
         distinct=len(seen) == len(values) > 0,
         examples=present[:_EXAMPLES],
         findings=recognise(source, [_as_text(value) for value in present[:_RECOGNISED]]),

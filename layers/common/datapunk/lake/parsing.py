@@ -35,7 +35,7 @@ PARQUET = "application/vnd.apache.parquet"
 FILES = (AVRO, AVRO_SHORT, PARQUET)
 """Formats with types of their own, which `binary` reads."""
 CHUNK = 5_000
-_DELIMITERS = ",;\t|"
+DELIMITERS = ",;\t|"
 _HEADER_LENGTH = 65_536
 MAX_ERRORS = 100
 
@@ -246,7 +246,7 @@ def dialect_of(text: str, columns: Sequence[Column]) -> tuple[str, str]:
     def named(delimiter: str) -> int:
         return sum(name.strip().strip(quote) in known for name in header.split(delimiter))
 
-    return max(_DELIMITERS, key=named), quote
+    return max(DELIMITERS, key=named), quote
 
 
 def csv_reader(text: str, delimiter: str, quote: str) -> Any:

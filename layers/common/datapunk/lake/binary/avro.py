@@ -36,10 +36,13 @@ _PLAIN = frozenset({"boolean", "int", "long", "float", "double", "bytes", "strin
 class AvroFile:
     """A container file in a stream, read from a place on.
 
-    Raises MalformedRequestError for what is none, InvalidInputError where its fields do not fit the columns.
+    Raises MalformedRequestError for what is none, InvalidInputError where its fields do not fit the columns,
+    if there are any yet.
     """
 
-    def __init__(self, stream: IO[bytes], columns: Sequence[Column], position: int = 0) -> None:
+    def __init__(
+        self, stream: IO[bytes], columns: Sequence[Column] | None, position: int = 0
+    ) -> None:
         from fastavro import parse_schema
 
         self._stream = stream
@@ -47,7 +50,9 @@ class AvroFile:
         self._schema, codec = self._header()
         self._unpack = _codec(codec)
         fields = _fields(self._schema)
-        header_columns([field["name"] for field in fields], columns)
+        self.nullable = {field["name"]: _may_be_null(field["type"]) for field in fields}
+        if columns is not None:
+            header_columns([field["name"] for field in fields], columns)
         try:
             self._parsed = parse_schema(self._schema)
             self._raw = parse_schema(_without_logical_types(self._schema))
@@ -56,7 +61,7 @@ class AvroFile:
                 f"The schema in the file is not valid: {_said(error)}."
             ) from None
         self._nanos = {field["name"]: zone for field in fields for zone in _nanos(field["type"])}
-        self._rendering = Rendering(columns)
+        self._rendering = Rendering(columns or ())
         self._start, self._skipped = self._taken, 0
         if position:
             self._start, self._skipped = position >> _ROW_BITS, position & ((1 << _ROW_BITS) - 1)
@@ -69,17 +74,21 @@ class AvroFile:
         return self._taken
 
     def records(self) -> Iterator[Record]:
+        """Yield the rows from the place on, as JSON."""
+        return map(self._rendering.record, self.rows())
+
+    def rows(self) -> Iterator[dict[str, Any]]:
         """Yield the rows from the place on."""
         skipped = self._skipped
         while (block := self._block()) is not None:
             count, content = block
-            for row, record in enumerate(self._rows(count, content)):
-                if row >= skipped:
-                    last = row + 1 == count
+            for place, row in enumerate(self._rows(count, content)):
+                if place >= skipped:
+                    last = place + 1 == count
                     self.position = (
-                        self._taken << _ROW_BITS if last else self._start << _ROW_BITS | row + 1
+                        self._taken << _ROW_BITS if last else self._start << _ROW_BITS | place + 1
                     )
-                    yield record
+                    yield row
             self._start, skipped = self._taken, 0
 
     # -- the container -----------------------------------------------------------------------------
@@ -150,14 +159,14 @@ class AvroFile:
 
     # -- rows --------------------------------------------------------------------------------------
 
-    def _rows(self, count: int, content: bytes) -> Iterator[Record]:
+    def _rows(self, count: int, content: bytes) -> Iterator[dict[str, Any]]:
         stream = io.BytesIO(content)
         for _ in range(count):
             yield self._row(stream)
         if stream.tell() != len(content):
             raise self._damaged("a block has more bytes than its rows")
 
-    def _row(self, stream: io.BytesIO) -> Record:
+    def _row(self, stream: io.BytesIO) -> dict[str, Any]:
         from fastavro import schemaless_reader
 
         place = stream.tell()
@@ -175,7 +184,7 @@ class AvroFile:
         for name, zone in self._nanos.items():
             if isinstance(row.get(name), int):
                 row[name] = _moment(row[name], zone)
-        return self._rendering.record(row)
+        return dict(row)
 
 
 def _typed(value: Any) -> bool:
@@ -257,6 +266,10 @@ def _without_logical_types(schema: Any) -> Any:
         kept = {name: value for name, value in schema.items() if name != "logicalType"}
         return {name: _without_logical_types(value) for name, value in kept.items()}
     return schema
+
+
+def _may_be_null(kind: Any) -> bool:
+    return kind == "null" or (isinstance(kind, list) and "null" in kind)
 
 
 def _nanos(kind: Any) -> list[Any]:

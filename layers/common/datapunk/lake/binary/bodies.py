@@ -54,17 +54,18 @@ def parse_file(media_type: str, content: bytes, columns: Sequence[Column]) -> Pa
     Raises what `open_file` does, the more so while the chunks are read, and InvalidInputError naming row and
     column of what does not fit.
     """
-    file = _opened(media_type, content, columns)
+    file = opened_body(media_type, content, columns)
     return Parsed(list(columns), _valid_rows(_chunks(file), columns))
 
 
 def sift_file(media_type: str, content: bytes, columns: Sequence[Column]) -> Sifted:
     """Read a body of Avro or Parquet, as `sifting.sift_body` reads texts. Raises what `open_file` does."""
-    file = _opened(media_type, content, columns)
+    file = opened_body(media_type, content, columns)
     return Sifted(list(columns), _batches(media_type, _chunks(file), list(columns)))
 
 
-def _opened(media_type: str, content: bytes, columns: Sequence[Column]) -> RowFile:
+def opened_body(media_type: str, content: bytes, columns: Sequence[Column] | None) -> RowFile:
+    """Return a reader of a body, without columns of whatever it holds. Raises what `open_file` does."""
     if media_type == PARQUET:
         from datapunk.lake.binary.parquet import ParquetFile
 

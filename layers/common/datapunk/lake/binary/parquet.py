@@ -33,19 +33,28 @@ class ParquetFile:
 
     `source` is bytes or a file that can be read anywhere; `most` bounds the bytes it may unpack to. Raises
     MalformedRequestError for what is no Parquet, PayloadTooLargeError, and InvalidInputError where its
-    columns do not fit those of the dataset.
+    columns do not fit those of the dataset, if there is one yet.
     """
 
     def __init__(
-        self, source: Any, columns: Sequence[Column], position: int = 0, *, most: int | None = None
+        self,
+        source: Any,
+        columns: Sequence[Column] | None,
+        position: int = 0,
+        *,
+        most: int | None = None,
     ) -> None:
         self.position = position
         self._most = most
         with _reading():
             self._file, self._batch_rows = self._opened(source)
-        self._rendering = Rendering(columns)
-        names = self._file.schema_arrow.names
-        header_columns(names, columns)
+        self._rendering = Rendering(columns or ())
+        schema = self._file.schema_arrow
+        self.nullable = {field.name: field.nullable for field in schema}
+        if columns is not None:
+            header_columns(schema.names, columns)
+        elif len(self.nullable) != len(schema.names):
+            raise MalformedRequestError("Two columns of the Parquet file have one name.")
         self._groups = [
             self._file.metadata.row_group(index) for index in range(self._file.num_row_groups)
         ]
@@ -57,6 +66,10 @@ class ParquetFile:
         return int(self._size * self.position // rows) if rows else self._size
 
     def records(self) -> Iterator[Record]:
+        """Yield the rows from the place on, as JSON."""
+        return map(self._rendering.record, self.rows())
+
+    def rows(self) -> Iterator[dict[str, Any]]:
         """Yield the rows from the place on."""
         start, first = self.position, 0
         for index, group in enumerate(self._groups):
@@ -69,7 +82,7 @@ class ParquetFile:
                     )
             first = last
 
-    def _group(self, index: int, skipped: int) -> Iterator[Record]:
+    def _group(self, index: int, skipped: int) -> Iterator[dict[str, Any]]:
         group = self._groups[index]
         # Of large rows fewer at a time, by what they are on the average.
         rows = _BATCH_BYTES * group.num_rows // max(1, group.total_byte_size)
@@ -94,7 +107,7 @@ class ParquetFile:
                 values = [_values(column) for column in part.columns]
             for row in zip(*values, strict=True):
                 self.position += 1
-                yield self._rendering.record(dict(zip(part.schema.names, row, strict=True)))
+                yield dict(zip(part.schema.names, row, strict=True))
 
     def _opened(self, source: Any) -> tuple[Any, int]:
         import pyarrow as pa

@@ -29,8 +29,14 @@ class RowFile(Protocol):
     position: int
     """The place behind the last record."""
 
+    nullable: dict[str, bool]
+    """The names of its columns, and whether they may have nothing in a row."""
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Yield the rows as Python's values. Raises MalformedRequestError, PayloadTooLargeError."""
+
     def records(self) -> Iterator[Record]:
-        """Yield the rows, each as a text of JSON. Raises MalformedRequestError, PayloadTooLargeError."""
+        """Yield the rows, each as a text of JSON. Raises what `rows` does."""
 
     def bytes_done(self) -> int:
         """Return how many bytes of the file have been read, about."""
