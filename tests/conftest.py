@@ -24,7 +24,7 @@ from datapunk.keyring.file import FileKeyRing
 from datapunk.keyring.ring import KEY_BITS
 from datapunk.mesh import breaker, calling
 from datapunk.nexus import authentication
-from datapunk.nexus.authority import rotate_roots
+from datapunk.nexus import authority as authority_roots
 from datapunk.nexus.keys import rotate
 from datapunk.settings import settings
 from hypothesis import HealthCheck
@@ -65,6 +65,7 @@ def forget_connections() -> None:
     registry.forget()
     reading.forget()
     forget_routing()
+    authority_roots._root.cache_clear()
 
 
 REMEMBERED = tuple(
@@ -231,4 +232,4 @@ def authority(
     with monkeypatch.context() as patch:
         patch.setattr(rsa, "generate_private_key", lambda *_: next(made))
         rotate()
-        rotate_roots()
+        authority_roots.rotate_roots()

@@ -54,12 +54,34 @@ OTHER: dict[str, dict[str, Any]] = {
 """What the outcome of other functions contains."""
 NEEDS_BUCKET = {"lake.create_upload", "lake.export_records"}
 """Requests that are answered with something of the storage's."""
+OBJECTS = [
+    operation for operation in HTTP if (load_sample(operation)["body"] or "").startswith("{")
+]
+"""Requests with an object of JSON."""
 SECRETS = ("password", "secret", "AKIA", "localhost", "/home/")
 
 
 def test_every_sample_is_tried() -> None:
     # Given / When / Then
     assert sorted([*HTTP, AUTHORIZER, *CUSTOM_RESOURCES, *OTHER]) == operations()
+
+
+@pytest.mark.parametrize("operation", OBJECTS)
+def test_an_array_of_an_object_is_not_the_object(
+    operation: str,
+    database: str,
+    no_broker: None,
+    authority: None,
+    google: None,
+    invoke: Invoker,
+) -> None:
+    # Given
+    body = json.loads(load_sample(operation)["body"])
+    changes = set_up(operation)
+    # When
+    answer = invoke(operation, **{**changes, "body": [changes.get("body", body)]})
+    # Then
+    assert answer.status in (400, 422), answer.body
 
 
 @pytest.mark.parametrize("operation", HTTP)

@@ -87,8 +87,6 @@ class Instance:
     state: Path
     spare: list[str] = field(default_factory=list)
     """URLs of databases that nobody uses and that are empty again."""
-    _emptying: dict[str, psycopg.Connection] = field(default_factory=dict)
-    """Connections of the superuser to those databases."""
     _topology: Any = None
     """What a virtual host has, as the management API tells and takes it."""
     _dropping: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
@@ -108,8 +106,6 @@ class Instance:
 
     def down(self) -> None:
         self._dropping.shutdown()
-        for connection in self._emptying.values():
-            connection.close()
         with Progress() as progress:
             stop_services(self.services, progress)
 
@@ -195,18 +191,10 @@ class Instance:
 
     def give_back_database(self, url: str) -> None:
         """Empty a database for the next one."""
-        try:
-            self._emptier(url).execute(EMPTY)
-        except psycopg.OperationalError:  # the server was started anew meanwhile
-            self._emptying.pop(url).close()
-            self._emptier(url).execute(EMPTY)
+        name = urlsplit(url).path.lstrip("/")
+        with psycopg.connect(self.superuser_url, dbname=name, autocommit=True) as database:
+            database.execute(EMPTY)
         self.spare.append(url)
-
-    def _emptier(self, url: str) -> psycopg.Connection:
-        if url not in self._emptying:
-            name = urlsplit(url).path.lstrip("/")
-            self._emptying[url] = psycopg.connect(self.superuser_url, dbname=name, autocommit=True)
-        return self._emptying[url]
 
     def drop_database(self, url: str) -> None:
         name = sql.Identifier(urlsplit(url).path.lstrip("/"))

@@ -14,7 +14,6 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import unquote
 
-import orjson
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError as RouteNotFoundError
 from aws_lambda_powertools.event_handler.openapi.exceptions import (
@@ -40,7 +39,7 @@ from datapunk.hygiene import add_headers, check_query, clean_request, has_query
 from datapunk.identity import Caller
 from datapunk.parameters import declared_parameters
 from datapunk.policy import require
-from datapunk.proxy import JSON, MAX_BODY_BYTES, dumps, error_answer, refuse, work_of
+from datapunk.proxy import JSON, MAX_BODY_BYTES, dumps, error_answer, loads, refuse, work_of
 from datapunk.received import Received, read_content_type
 from datapunk.settings import settings
 from datapunk.telemetry import count, logger, observe
@@ -88,7 +87,7 @@ class HttpFunction(APIGatewayRestResolver):
         super().__init__(
             enable_validation=True,
             serializer=dumps,
-            json_body_deserializer=orjson.loads,
+            json_body_deserializer=loads,
         )
         self.operation = operation
         self.accepts = tuple(accepts)

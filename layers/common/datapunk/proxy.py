@@ -83,6 +83,15 @@ def error_answer(
     return error.status, headers, PROBLEM_JSON, dumps(document)
 
 
+def loads(text: str | bytes) -> Any:
+    """Return what a text of JSON is, an array as a tuple. Raises orjson.JSONDecodeError.
+
+    Of a list that is sent where an object is wanted, Powertools takes the first element and drops the others.
+    """
+    value = orjson.loads(text)
+    return tuple(value) if isinstance(value, list) else value
+
+
 def dumps(value: Any) -> str:
     """Return JSON text. Half of a surrogate pair, which no UTF-8 has, becomes an escape, as JSON has it."""
     try:

@@ -6,6 +6,7 @@ import csv
 import re
 from collections.abc import Callable, Sequence
 from decimal import Decimal
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -160,10 +161,14 @@ def _typed(media_type: str, content: bytes) -> tuple[list[InferredColumn], int]:
     sampled, rows = read_sample(media_type, content, MOST_ROWS)
     found = []
     for item in sampled:
-        column = _infer(item.name, item.values, lambda _, kind=item.type: kind)
+        column = _infer(item.name, item.values, partial(_said, item.type))
         column.nullable = column.nullable or item.nullable
         found.append(column)
     return found, rows
+
+
+def _said(kind: ColumnType, _: Sequence[Any]) -> ColumnType:
+    return kind
 
 
 def _unusable(message: str) -> InvalidInputError:
