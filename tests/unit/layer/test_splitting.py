@@ -68,7 +68,7 @@ def test_where_reading_is_broken_off_changes_nothing(content: bytes, size: int) 
         at_once = list(_in_pieces(content, media_type, 1_000))
         in_pieces = list(_in_pieces(content, media_type, size))
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(Lines, "plain", lambda *_: [])
+            patch.setattr(Lines, "plain", lambda *_: ([], 0))
             line_by_line = list(_in_pieces(content, media_type, 1_000))
         # Then
         assert in_pieces == at_once
@@ -80,6 +80,28 @@ def test_where_reading_is_broken_off_changes_nothing(content: bytes, size: int) 
             assert [record.text for record in readable] == [
                 text.rstrip("\r") for text in map(_decoded, lines) if text and text.strip()
             ]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_lines_without_quotes_are_taken_together(end: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given
+    rows = [[str(number), f"é{number}"] for number in range(1_000)]
+    content = ("a,b" + end + end.join(map(",".join, rows)) + end).encode()
+    asked: list[Lines] = []
+    real = Lines.__next__
+
+    def counted(lines: Lines) -> str:
+        asked.append(lines)
+        return real(lines)
+
+    monkeypatch.setattr(Lines, "__next__", counted)
+    # When
+    lines = Lines(io.BufferedReader(io.BytesIO(content), len(content)), len("a,b" + end))
+    chunk = take(records_of(lines, CSV, LAYOUT), lines)
+    # Then nobody looked at them one by one, and once at what is behind them
+    assert [record.fields for record in chunk.records] == rows
+    assert (chunk.position, chunk.ended) == (len(content), True)
+    assert len(asked) == 1
 
 
 def _decoded(line: bytes) -> str | None:

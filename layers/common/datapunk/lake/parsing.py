@@ -217,11 +217,12 @@ def _parse_csv(text: str, columns: Sequence[Column]) -> Parsed:
     text = text.rstrip("\r\n")
     delimiter, quote = dialect_of(text, columns)
     # A body with signs is written anew from what was validated; any other goes to the database as it came.
-    if delimiter != "," or has_signs(text, quote):
+    plain = text.replace("\r\n", "\n")
+    if delimiter != "," or has_signs(plain, quote):
         reader = csv_reader(text, delimiter, quote)
         filled = header_columns(read_rows(reader, 1, -1)[0], columns)
         return Parsed(filled, _quoted_chunks(reader, filled))
-    lines = text.split("\n")
+    lines = plain.split("\n")
     filled = header_columns(lines[0].split(","), columns)
     return Parsed(filled, _plain_chunks(lines, filled))
 

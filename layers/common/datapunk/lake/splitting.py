@@ -112,14 +112,14 @@ class Lines:
         self._taken.append(text)
         return text
 
-    def plain(self, quote: str) -> list[str]:
-        """Take the next lines, without their ends, where each is a record of CSV as it stands.
+    def plain(self, quote: str) -> tuple[list[str], int]:
+        """Take the next lines where each is a record of CSV as it stands; say how many bytes their ends have.
 
-        There are none where a quote, a carriage return or a backslash is near, or what is no UTF-8: those
-        are for who reads line by line. Who takes lines moves `position` over each when it is that one's turn.
+        There are none where a quote, a lone carriage return or a backslash is near, or what is no UTF-8:
+        those are for who reads line by line. Who takes lines moves `position` over each in its turn.
         """
         if self.position < self._plain_from:
-            return []
+            return [], 0
         with _unpacking():
             block = self._stream.peek()[:_PLAIN_BYTES]
         end = block.rfind(b"\n") + 1
@@ -127,12 +127,14 @@ class Lines:
             text = block[:end].decode()
         except UnicodeDecodeError:
             text = quote
-        lines = text.split("\n")
-        if not end or has_signs(text, quote) or max(map(len, lines)) > csv.field_size_limit():
+        ends = "\r\n" if text.count("\r\n") == text.count("\n") else "\n"
+        lines = text.split(ends)
+        longest = max(map(len, lines))
+        if not end or longest > csv.field_size_limit() or has_signs("".join(lines), quote):
             self._plain_from = self.position + max(end, 1)
-            return []
+            return [], 0
         self._stream.read(end)
-        return lines[:-1]
+        return lines[:-1], len(ends)
 
     def record(self, fields: list[str] | None, wrong: FieldError | None) -> Record:
         """Return what was read since the last record as one."""
@@ -228,8 +230,9 @@ def batch_of(
 def _csv_records(lines: Lines, delimiter: str, quote: str) -> Iterator[Record]:
     reader = csv.reader(lines, strict=True, delimiter=delimiter, quotechar=quote)
     while True:
-        for line in lines.plain(quote):
-            lines.position += len(line.encode()) + 1
+        plain, ending = lines.plain(quote)
+        for line in plain:
+            lines.position += len(line.encode()) + ending
             if line:
                 yield Record(line, line.split(delimiter))
         fields, wrong = None, None
