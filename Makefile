@@ -41,7 +41,8 @@ token: ## Print a bearer token for the demo user (USER=admin SCOPES="read write 
 	@$(RUN) -m infrastructure.local token $(if $(filter command line,$(origin USER)),--user "$(USER)") $(if $(SCOPES),--scope "$(SCOPES)")
 
 # All tests share the cores, each process with services of its own; for some, one start is faster than two.
-test: ARGS ?= --numprocesses=auto --dist=loadfile
+# Folder after folder: platforms that only wait cost as much as tests do, so they end with theirs.
+test: ARGS ?= --numprocesses=auto --dist=loadfile --no-loadscope-reorder
 test: ## Run all tests against throw-away services (ARGS="-k lake": only some)
 	@$(BOOTSTRAP) --group dev --tools sam
 	@$(RUN) -m infrastructure.local install

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,12 +42,6 @@ hypothesis_settings.register_profile(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 hypothesis_settings.load_profile("datapunk")
-
-
-def pytest_xdist_auto_num_workers() -> int:
-    """Return how many processes share the tests: they wait a quarter of the time, for servers that start."""
-    cores = len(os.sched_getaffinity(0))
-    return cores + (cores + 1) // 2
 
 
 def forget_connections() -> None:

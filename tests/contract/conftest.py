@@ -18,7 +18,7 @@ INSERT INTO nexus.rate_limits (tenant, quota, window_seconds) VALUES ('*', 10000
 """
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
     """Return a running platform without data, which is stopped at the end."""
     require_programs(default_paths(), {})

@@ -18,7 +18,7 @@ INSERT INTO nexus.rate_limits (tenant, quota, window_seconds) VALUES ('public', 
 """
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def programs() -> Path:
     """Return the folder of the server programs, which `make test` installs once for all clones."""
     paths = default_paths()
@@ -26,7 +26,7 @@ def programs() -> Path:
     return paths.programs
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def new_clone(
     tmp_path_factory: pytest.TempPathFactory, programs: Path
 ) -> Iterator[Callable[[], Clone]]:
@@ -42,7 +42,7 @@ def new_clone(
         clone.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def platform(new_clone: Callable[[], Clone]) -> Clone:
     """Return the platform of all tests that leave it running as it was; its database has PostGIS."""
     clone = new_clone()
@@ -61,13 +61,13 @@ def raise_limit(clone: Clone) -> None:
         connection.execute(RAISE_LIMIT)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def api(platform: Clone) -> Web:
     """Return its public API."""
     return platform.api
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def vandal(new_clone: Callable[[], Clone]) -> Clone:
     """Return the platform of all tests that stop, kill and starve it; each leaves it running.
 

@@ -17,7 +17,7 @@ from tests.support.notes import NOTES, TABLE
 from tests.support.services import Broker, Instance
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def own_instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
     """Return an instance whose services a test may stop, when it starts them again."""
     started = Instance(tmp_path_factory.mktemp("fragile"))

@@ -13,7 +13,7 @@ from infrastructure.local.services.rabbitmq import RabbitMQ
 from tests.integration.local.data_plane.plane import Plane
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
     """Return the data plane of all tests that leave it as it was."""
     shared = Plane(
@@ -40,7 +40,7 @@ def new_plane(tmp_path: Path) -> Iterator[Callable[..., Plane]]:
         plane.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQ]:
     """Return a private RabbitMQ for the tests of its event source."""
     paths = Paths(state=tmp_path_factory.mktemp("broker"), programs=default_paths().programs)

@@ -1,0 +1,1 @@
+"""Stock clients and documents against a platform, which ends with this folder."""

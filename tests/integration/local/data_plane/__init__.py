@@ -1,0 +1,1 @@
+"""The data plane with real functions; what tests share ends with this folder."""
