@@ -199,7 +199,8 @@ def test_logs_are_filtered_by_name_and_carry_the_fields(platform: Clone) -> None
     nothing = platform.run("logs", "--name", "no.such.function")
     # Then
     names = {line.split("|")[0].strip() for line in done.stdout.splitlines()}
-    assert names == {"lake.list_datasets"}
+    assert "lake.list_datasets" in names
+    assert [name for name in names if not name.startswith("lake.list")] == []
     entries = [
         json.loads(line.split("| ", 1)[1])
         for line in done.stdout.splitlines()
@@ -227,7 +228,7 @@ def test_logs_follow(platform: Clone) -> None:
         while correlation not in seen:
             seen = process.stdout.readline()
         # Then
-        assert seen.startswith("lake.list_datasets | ")
+        assert seen.split("|")[0].strip() == "lake.list_datasets"
     finally:
         process.kill()
         process.communicate()
