@@ -242,6 +242,7 @@ CREATE TABLE lake.jobs (
     dataset text NOT NULL,
     caller jsonb NOT NULL,
     media_type text NOT NULL,
+    compressed boolean DEFAULT false NOT NULL,
     on_conflict text NOT NULL,
     announced text,
     state text DEFAULT 'waiting'::text NOT NULL,
@@ -911,7 +912,7 @@ CREATE INDEX data_keys_tenant ON lake.data_keys USING btree (tenant, kind) WHERE
 
 CREATE INDEX data_keys_wrapped_by ON lake.data_keys USING btree (wrapped_by);
 
-CREATE UNIQUE INDEX jobs_one_effect ON lake.jobs USING btree (dataset_id, digest, media_type, encoding, on_error, on_conflict) NULLS NOT DISTINCT WHERE ((same_as IS NULL) AND (digest IS NOT NULL) AND (state <> 'failed'::text));
+CREATE UNIQUE INDEX jobs_one_effect ON lake.jobs USING btree (dataset_id, digest, media_type, compressed, on_error, on_conflict) WHERE ((same_as IS NULL) AND (digest IS NOT NULL) AND (state <> 'failed'::text));
 
 CREATE INDEX jobs_same ON lake.jobs USING btree (same_as) WHERE (same_as IS NOT NULL);
 

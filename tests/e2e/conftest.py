@@ -30,7 +30,7 @@ def programs() -> Path:
 def new_clone(
     tmp_path_factory: pytest.TempPathFactory, programs: Path
 ) -> Iterator[Callable[[], Clone]]:
-    """Make clones; each ends with the session."""
+    """Make clones; each ends with the folder."""
     made: list[Clone] = []
 
     def make() -> Clone:

@@ -18,11 +18,13 @@ CONSOLE = re.compile(r"```console\n(.*?)```", re.DOTALL)
 HOW_TOS = (
     "change-a-dataset",
     "find-places",
+    "load-a-large-file",
     "load-and-export-parquet",
     "load-files-with-bad-rows",
     "protect-personal-data",
     "register-a-function",
     "search-a-dataset",
+    "watch-data-quality",
 )
 STRICT = 'curl() { command curl --silent --show-error --fail-with-body "$@" && echo; }\n'
 """Has a refused request end the session, and puts each answer on a line of its own."""

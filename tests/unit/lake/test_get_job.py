@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from datapunk.database import transaction
+from datapunk.identity import SYSTEM
 from datapunk.lake import loading
 
 from tests.support.invoking import Invoker
-from tests.support.uploading import Uploads, killed_at, small_chunks
+from tests.support.uploading import PACK, Uploads, killed_at, small_chunks
 from tests.unit.lake.conftest import MakeDataset
 
 OPERATION = "lake.get_job"
@@ -34,6 +36,21 @@ def test_progress_is_visible_while_it_is_loaded(
     assert (told["bytes_done"], told["bytes_total"]) == (3 + 40 * 6, 3 + 100 * 6)
     # And it is nothing to other tenants
     assert invoke(OPERATION, path={"job": job}, tenant="umbrella").status == 404
+
+
+def test_what_code_of_before_calls_compressed_is_gzip(
+    no_broker: None, database: str, bucket: str, make_dataset: MakeDataset, invoke: Invoker
+) -> None:
+    # Given a job as it was written while there was only one encoding
+    make_dataset("t", id="integer")
+    files = Uploads(invoke, bucket)
+    job = files.put("t", PACK["gzip"](b"id\n1\n"), encoding="gzip")
+    with transaction(SYSTEM) as tx:
+        assert tx.execute("UPDATE lake.jobs SET encoding = NULL WHERE compressed") == 1
+    # When / Then
+    assert files.load(job) == "done"
+    told = files.job(job)
+    assert (told["encoding"], told["inserted"]) == ("gzip", 1)
 
 
 def test_there_is_no_such_job(database: str, invoke: Invoker) -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from datapunk.lake.columns import Column, ColumnType
 from datapunk.lake.inference import infer_dataset
-from datapunk.lake.parsing import parse_body
+from datapunk.lake.parsing import PARQUET, parse_body
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -84,6 +87,27 @@ def test_a_file_that_says_its_types_is_believed(
     assert seen["price"]["examples"][0] == "0.100000"
     if media_type.endswith("avro"):
         assert seen["code"]["nullable"] is False
+
+
+def test_what_no_column_has_a_type_for_is_kept_as_json() -> None:
+    # Given
+    table = pa.table(
+        {
+            "bytes": [b"\xff\x00", None],
+            "times": pa.array([time(12, 30), time(0)]),
+            "lists": [[1, 2], []],
+            "large": pa.array([2**64 - 1, 0], pa.uint64()),
+        }
+    )
+    written = io.BytesIO()
+    pq.write_table(table, written)
+    # When
+    found = infer_dataset("t", PARQUET, "utf-8", written.getvalue())
+    # Then
+    kinds = {item.name: item.type.value for item in found.columns}
+    assert kinds == {"bytes": "json", "times": "json", "lists": "json", "large": "decimal"}
+    assert found.columns[0].examples == ["_wA="]
+    assert _takes(PARQUET, written.getvalue(), found.definition.columns) == 2
 
 
 @pytest.mark.parametrize(

@@ -18,9 +18,11 @@ class _Deaf:
 
     def __init__(self, client: Any) -> None:
         self.client = client
+        self.asked = 0
 
     def get_object(self, *, Range: str, **named: str) -> Any:  # noqa: N803 -- boto3's name
         assert Range.startswith("bytes=")
+        self.asked += 1
         return self.client.get_object(**named)
 
 
@@ -34,11 +36,14 @@ def test_an_object_is_read_from_anywhere(
     store.put_object(Bucket=bucket, Key="uploads/x", Body=CONTENT)
     found = look_up("uploads/x")
     assert found is not None
+    client = _Deaf(store)
     if deaf:
-        monkeypatch.setattr(reading, "client_of", lambda _: _Deaf(store))
+        monkeypatch.setattr(reading, "client_of", lambda _: client)
     # When
     file = io.BufferedReader(ObjectFile(found), 1000)
     # Then
     assert file.read() == CONTENT
     assert (file.seek(5000), file.read(7)) == (5000, CONTENT[5000:5007])
     assert (file.seek(-3, io.SEEK_END), file.read()) == (len(CONTENT) - 3, CONTENT[-3:])
+    # And whoever answers with all of it is asked again only where reading goes back
+    assert client.asked == (2 if deaf else 0)

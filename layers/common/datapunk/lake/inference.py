@@ -5,10 +5,11 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Callable, Sequence
+from datetime import date, datetime
 from decimal import Decimal
-from functools import partial
 from itertools import islice
 from typing import Any
+from uuid import UUID
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json, to_json
@@ -28,6 +29,15 @@ from datapunk.lake.parsing import CSV, DELIMITERS, FILES, NDJSON, csv_reader, de
 from datapunk.lake.privacy.recognisers import Finding, proposed, recognise
 
 MOST_ROWS = 10_000
+_TYPES: dict[type, ColumnType] = {
+    bool: ColumnType.BOOLEAN,
+    Decimal: ColumnType.DECIMAL,
+    date: ColumnType.DATE,
+    datetime: ColumnType.TIMESTAMP,
+    UUID: ColumnType.UUID,
+    str: ColumnType.TEXT,
+}
+"""What files with types of their own have, besides numbers."""
 _EXAMPLES = 3
 _LOOKED_AT = 100
 """Rows by which the delimiter is found."""
@@ -161,14 +171,10 @@ def _typed(media_type: str, content: bytes) -> tuple[list[InferredColumn], int]:
     sampled, rows = read_sample(media_type, content, MOST_ROWS)
     found = []
     for item in sampled:
-        column = _infer(item.name, item.values, partial(_said, item.type))
+        column = _infer(item.name, item.values, _of_typed, item.shown)
         column.nullable = column.nullable or item.nullable
         found.append(column)
     return found, rows
-
-
-def _said(kind: ColumnType, _: Sequence[Any]) -> ColumnType:
-    return kind
 
 
 def _unusable(message: str) -> InvalidInputError:
@@ -178,9 +184,14 @@ def _unusable(message: str) -> InvalidInputError:
 
 
 def _infer(
-    source: str, values: Sequence[Any], kind_of: Callable[[Sequence[Any]], ColumnType]
+    source: str,
+    values: Sequence[Any],
+    kind_of: Callable[[Sequence[Any]], ColumnType],
+    shown: Sequence[Any] | None = None,
 ) -> InferredColumn:
+    """Say what a column is by its values; `shown` is what they are as JSON, where they are none of it."""
     present = [value for value in values if value is not None]
+    told = present if shown is None else [value for value in shown if value is not None]
     seen = {repr(value) for value in present}
     return InferredColumn(
         name=source,
@@ -189,8 +200,8 @@ def _infer(
         nulls=len(values) - len(present),
         nullable=len(present) < len(values) or not values,
         distinct=len(seen) == len(values) > 0,
-        examples=present[:_EXAMPLES],
-        findings=recognise(source, [_as_text(value) for value in present[:_RECOGNISED]]),
+        examples=told[:_EXAMPLES],
+        findings=recognise(source, [_as_text(value) for value in told[:_RECOGNISED]]),
     )
 
 
@@ -255,6 +266,14 @@ def _of_values(values: Sequence[Any]) -> ColumnType:
                 return kind
         return ColumnType.TEXT
     return ColumnType.JSON
+
+
+def _of_typed(values: Sequence[Any]) -> ColumnType:
+    """Return the type of Python's values; those of no type of a column are kept as JSON."""
+    kinds = {type(value) for value in values}
+    if kinds <= {int, float}:
+        return _of_values(values)
+    return _TYPES.get(kinds.pop(), ColumnType.JSON) if len(kinds) == 1 else ColumnType.JSON
 
 
 def _stored(kind: ColumnType, values: Sequence[Any]) -> bool:

@@ -1,16 +1,17 @@
 -- name: create
-INSERT INTO lake.jobs (id, dataset_id, dataset, caller, media_type, encoding, on_error, on_conflict, announced,
-                       expires_at)
+INSERT INTO lake.jobs (id, dataset_id, dataset, caller, media_type, compressed, encoding, on_error, on_conflict,
+                       announced, expires_at)
 VALUES (
-    %(id)s, %(dataset_id)s, %(dataset)s, %(caller)s, %(media_type)s, %(encoding)s, %(on_error)s,
-    %(on_conflict)s, %(announced)s,
+    %(id)s, %(dataset_id)s, %(dataset)s, %(caller)s, %(media_type)s, %(encoding)s::text IS NOT NULL,
+    %(encoding)s, %(on_error)s, %(on_conflict)s, %(announced)s,
     clock_timestamp() + make_interval(secs => %(seconds)s)
 )
 RETURNING expires_at
 
 -- name: find
 -- Of a file that was loaded before: what that job has done, under the id of this one.
-SELECT own.id, own.dataset, own.media_type, own.encoding, own.on_error, own.on_conflict, own.same_as,
+SELECT own.id, own.dataset, own.media_type, own.on_error, own.on_conflict, own.same_as,
+       coalesce(own.encoding, CASE WHEN own.compressed THEN 'gzip' END) AS encoding,
        own.created_by, own.created_at, own.expires_at, own.digest, own.bytes_total, done.state, done.bytes_done, done.rows_read,
        done.inserted, done.updated, done.skipped, done.quarantined, done.reasons, done.problem, done.finished_at,
        CASE WHEN done.quarantined > 0 THEN done.id END AS batch
@@ -25,7 +26,9 @@ SET state = 'running',
     held_until = clock_timestamp() + make_interval(secs => %(seconds)s),
     attempts = attempts + 1
 WHERE id = %(id)s AND (state = 'waiting' OR state = 'running' AND held_until < clock_timestamp())
-RETURNING id, dataset_id, dataset, caller, media_type, encoding, on_error, on_conflict, announced, attempts,
+RETURNING id, dataset_id, dataset, caller, media_type,
+          coalesce(encoding, CASE WHEN compressed THEN 'gzip' END) AS encoding,
+          on_error, on_conflict, announced, attempts,
           object_version, bytes_total, digest, layout, position, rows_read, quarantined,
           expires_at + interval '1 hour' < clock_timestamp() AS expired
 
@@ -51,7 +54,7 @@ UPDATE lake.jobs SET digest = %(digest)s WHERE id = %(id)s
 SELECT id
 FROM lake.jobs
 WHERE dataset_id = %(dataset_id)s AND digest = %(digest)s AND media_type = %(media_type)s
-  AND encoding IS NOT DISTINCT FROM %(encoding)s AND on_error = %(on_error)s
+  AND compressed = (%(encoding)s::text IS NOT NULL) AND on_error = %(on_error)s
   AND on_conflict = %(on_conflict)s AND same_as IS NULL AND state <> 'failed'
 
 -- name: point
