@@ -28,6 +28,9 @@ UNAVAILABLE = frozenset({"dependency"})
 BACK_OFF = 75.0
 """Seconds in which an event arrives after an outage: a mapping that has failed waits up to 30 s, and the
 relay comes once a minute."""
+PAUSE_SECONDS = 30.0
+"""Seconds in which the relay works after an outage: when its schedule has just met the broker's absence,
+its environment does not look for the broker again before two seconds are over."""
 
 
 @pytest.fixture(autouse=True)
@@ -62,8 +65,8 @@ def stored(clone: Clone, *ids: str) -> bool:
     return all(found.count(event) == 1 for event in ids)
 
 
-def invoke(clone: Clone, function: str) -> Any:
-    """Invoke a function as any AWS client does."""
+def relay(clone: Clone) -> Any:
+    """Invoke the relay as any AWS client does; return nothing when it failed or another run is at work."""
     client = boto3.client(
         "lambda",
         endpoint_url=clone.endpoints["invoke"],
@@ -72,10 +75,12 @@ def invoke(clone: Clone, function: str) -> Any:
         aws_secret_access_key="test",
         config=Config(retries={"total_max_attempts": 1}),
     )
-    answer = client.invoke(FunctionName=f"datapunk-local-{function}", Payload=b"{}")
+    answer = client.invoke(FunctionName="datapunk-local-stream-relay_outbox", Payload=b"{}")
     payload = json.loads(answer["Payload"].read())
-    assert "FunctionError" not in answer, payload
-    return payload
+    if "FunctionError" in answer:
+        assert payload["errorType"] == "UnavailableError", payload
+        return None
+    return None if "skipped" in payload else payload
 
 
 def test_changes_go_on_without_the_broker_and_the_relay_brings_their_events(vandal: Clone) -> None:
@@ -90,7 +95,7 @@ def test_changes_go_on_without_the_broker_and_the_relay_brings_their_events(vand
     still = vandal.api.get("/v1/lake/health/ready")
     missing = stored(vandal, meanwhile[0])
     vandal.restart("rabbitmq")
-    relayed = invoke(vandal, "stream-relay_outbox")
+    relayed = eventually(lambda: relay(vandal), seconds=PAUSE_SECONDS)
     # Then
     assert published.status == 202, published.body
     meanwhile += published.json()["ids"]
@@ -127,7 +132,7 @@ def test_a_broker_that_hangs_refuses_no_insert(vandal: Clone) -> None:
     finally:
         kill(broker, signal.SIGCONT)
     # Then
-    invoke(vandal, "stream-relay_outbox")
+    eventually(lambda: relay(vandal), seconds=PAUSE_SECONDS)
     eventually(lambda: stored(vandal, event), seconds=BACK_OFF)
 
 
