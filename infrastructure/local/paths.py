@@ -13,9 +13,9 @@ PROJECT = Path(__file__).resolve().parents[2]
 class Paths:
     """Folders of one platform instance.
 
-    `state` holds everything that instance writes. The programs (`prefix`) and the tools' environments
-    (`environments`) are shared by all instances of a project: a throw-away instance of the tests
-    installs nothing.
+    `state` holds everything that instance writes. The programs (`prefix`), the tools' environments
+    (`environments`) and `translations` of templates are shared by all instances of a project: a throw-away
+    instance of the tests installs nothing.
     """
 
     state: Path
@@ -66,6 +66,11 @@ class Paths:
     def environments(self) -> Path:
         """Python environments of tools that cannot share the project's."""
         return self.programs / "venvs"
+
+    @property
+    def translations(self) -> Path:
+        """What SAM's translator made of templates."""
+        return self.programs / "translations"
 
     def create(self) -> None:
         """Create the folders that must exist before anything starts."""

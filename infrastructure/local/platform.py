@@ -126,7 +126,9 @@ class Platform:
             flags=self.paths.flags,
         )
         template = self.paths.run / "template.json"
-        outcome = deploy(urls["aws"], STACK, template, parameters, self.paths.project)
+        outcome = deploy(
+            urls["aws"], STACK, template, parameters, self.paths.project, self.paths.translations
+        )
         if outcome.changed:
             self.aws.save(SERVICE_SECONDS)
         return outcome.changed

@@ -13,11 +13,15 @@ from typing import Any
 
 from infrastructure.local.control_plane.aws import Clients
 from infrastructure.local.control_plane.packages import BUCKET, Artifact
-from infrastructure.local.control_plane.translation import translate, write_translated
+from infrastructure.local.control_plane.remembered import digest_of_sources, translate_once
+from infrastructure.local.control_plane.translation import write_translated
 
 _FINGERPRINT = "DeployedFingerprint"
 """Output that tells what was deployed. A tag would do too, but tags spread to every resource: each deployment
 would update them all."""
+
+_TRANSLATED_FOR = "Stage"
+"""The only parameter the translator is told: URLs and passwords are for CloudFormation to fill in."""
 
 _CAPABILITIES = ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"]
 _WHOLE = {"CREATE_COMPLETE", "UPDATE_COMPLETE"}
@@ -45,12 +49,14 @@ def deploy(
     template: Path,
     parameters: Mapping[str, str],
     project: Path,
+    translations: Path,
     timeout: float = 120,
 ) -> StackOutputs:
     """Bring the stack to what `template.yaml` of the project says, with these parameters.
 
-    The plain CloudFormation that was deployed is written to `template` for the data plane. Without a change
-    since the last deployment nothing but one look-up happens. A stack left behind by a failed creation is
+    The plain CloudFormation that was deployed is written to `template` for the data plane; `translations` is
+    the folder where translations are kept. Without a change since the last deployment nothing but one
+    look-up happens. A stack left behind by a failed creation is
     deleted and created again. Raises `DeploymentError` with the reasons of all failed resources, or after
     `timeout` seconds; `TranslationError` for a template that SAM refuses.
     """
@@ -62,7 +68,8 @@ def deploy(
     if stack and template.is_file() and _is_current(stack, fingerprint):
         return _outcome(stack, changed=False)
 
-    translation = translate(project / "template.yaml", parameters)
+    stage = {name: value for name, value in parameters.items() if name == _TRANSLATED_FOR}
+    translation = translate_once(project, stage, translations)
     translation.template.setdefault("Outputs", {})[_FINGERPRINT] = {"Value": fingerprint}
     document = Artifact(
         f"stacks/{stack_name}-{fingerprint}.json", json.dumps(translation.template).encode()
@@ -97,15 +104,8 @@ def remove(aws_endpoint: str, stack_name: str, timeout: float = 120) -> None:
 
 
 def _fingerprint(project: Path, parameters: Mapping[str, str]) -> str:
-    """Digest of everything a deployment depends on: templates, parameters and this translation."""
-    digest = hashlib.sha256()
-    translation = sorted(Path(__file__).parent.glob("*.py"))
-    for path in (
-        project / "template.yaml",
-        *sorted((project / "infrastructure").glob("*.yaml")),
-        *translation,
-    ):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    """Digest of everything a deployment depends on: what is translated, and parameters."""
+    digest = hashlib.sha256(digest_of_sources(project).encode())
     digest.update(json.dumps(dict(parameters), sort_keys=True).encode())
     return digest.hexdigest()[:32]
 

@@ -51,9 +51,10 @@ class Plane:
             key_ring=self.paths.key_ring,
             flags=self.paths.flags,
         )
+        kept = self.paths.translations
         if project != PROJECT:
-            parameters = {}
-        return deploy(self.endpoint, STACK, self.template, parameters | changed, project)
+            parameters, kept = {}, self.paths.state / "translations"
+        return deploy(self.endpoint, STACK, self.template, parameters | changed, project, kept)
 
     def catalog(self, project: Path = PROJECT) -> Catalog:
         """Read what is deployed."""
