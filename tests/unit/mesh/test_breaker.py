@@ -86,10 +86,10 @@ def test_fewer_failures_than_that_leave_it_closed(keep: None, target: str) -> No
 @BOTH
 def test_failures_that_are_older_than_the_window_do_not_count(keep: None, target: str) -> None:
     # Given
-    policy = BreakerPolicy(window=0.2)
+    policy = BreakerPolicy(window=0.6)
     assert [fail(target, policy) for _ in range(4)] == ["failed"] * 4
     # When
-    time.sleep(0.25)
+    time.sleep(0.65)
     # Then
     assert [fail(target, policy) for _ in range(6)] == ["failed"] * 5 + ["circuit_open"]
 
@@ -99,16 +99,16 @@ def test_a_probe_that_succeeds_closes_it_and_one_that_fails_does_not(
     keep: None, target: str
 ) -> None:
     # Given an open breaker
-    policy = BreakerPolicy(reset=0.2)
+    policy = BreakerPolicy(reset=0.6)
     for _ in range(5):
         fail(target, policy)
-    time.sleep(0.25)
+    time.sleep(0.65)
     # When the probe fails
     went = [fail(target, policy), call(target, policy)]
     # Then
     assert went == ["failed", "circuit_open"]
     # When the next one succeeds
-    time.sleep(0.25)
+    time.sleep(0.65)
     went = [call(target, policy), call(target, policy), fail(target, policy)]
     # Then nothing is held against it any more
     assert went == ["probe", "ok", "failed"]
@@ -118,7 +118,7 @@ def test_a_probe_that_succeeds_closes_it_and_one_that_fails_does_not(
 @BOTH
 def test_one_call_at_a_time_is_the_probe(keep: None, target: str) -> None:
     # Given
-    policy = BreakerPolicy(reset=0.1, lease=0.3)
+    policy = BreakerPolicy(reset=0.1, lease=5.0)
     for _ in range(5):
         fail(target, policy)
     time.sleep(0.15)
@@ -306,11 +306,11 @@ def test_transitions_and_refusals_are_counted(
     target: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # Given
-    policy = BreakerPolicy(reset=0.1)
+    policy = BreakerPolicy(reset=0.6)
     # When
     for _ in range(7):
         fail(target, policy)
-    time.sleep(0.15)
+    time.sleep(0.65)
     call(target, policy)
     # Then
     lines = _metrics(capsys.readouterr().out)

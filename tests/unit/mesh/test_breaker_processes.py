@@ -70,7 +70,7 @@ def test_exactly_one_of_fifty_processes_is_the_probe(target: str) -> None:
 
 def test_what_a_killed_process_held_comes_back(target: str) -> None:
     # Given a process that holds the probe and the only slot
-    policy = BreakerPolicy(failures=1, reset=0.1, concurrency=1, lease=1.0)
+    policy = BreakerPolicy(failures=1, reset=0.1, concurrency=1, lease=2.0)
     fail(target, policy)
     time.sleep(0.15)
     context = multiprocessing.get_context("fork")
@@ -91,6 +91,6 @@ def test_what_a_killed_process_held_comes_back(target: str) -> None:
     process.join(30)
     # Then
     assert call(target, policy) == "circuit_open"
-    time.sleep(1.1)
+    time.sleep(2.1)
     assert call(target, policy) == "probe"
     assert call(target, policy) == "ok"
