@@ -34,6 +34,8 @@ MUTUAL_TLS = "mutual_tls"
 PREFERRED_PORT = 8080
 PREFERRED_MUTUAL_TLS_PORT = 8443
 STOP_SECONDS = 15.0
+WORK_SECONDS = 30.0
+"""For what takes it a second of work, and longer where the machine has other work."""
 _FINGERPRINT = "data-plane"
 
 
@@ -122,17 +124,17 @@ class DataPlaneService:
             **({MUTUAL_TLS: f"https://localhost:{tls}"} if tls else {}),
         }
 
-    def control(self, method: str, name: str) -> dict[str, Any]:
-        """Call one of the data plane's own routes. Raises OSError when it does not answer."""
+    def control(self, method: str, name: str, timeout: float = READY_SECONDS) -> dict[str, Any]:
+        """Call one of the data plane's own routes. Raises OSError without an answer in `timeout` seconds."""
         url = f"http://{LOOPBACK}:{self._state.port(NAME)}/_datapunk/{name}"
         request = urllib.request.Request(url, method=method)
-        with open_url(request, READY_SECONDS) as answer:
+        with open_url(request, timeout) as answer:
             return dict(json.load(answer))
 
     def reload(self) -> None:
         """Have it read again what is deployed. Raises ServiceError when it cannot."""
         try:
-            self.control("POST", "reload")
+            self.control("POST", "reload", WORK_SECONDS)
         except urllib.error.HTTPError as error:
             reason = error.read().decode(errors="replace")
         except OSError as error:
@@ -147,7 +149,7 @@ class DataPlaneService:
     def follow_trust(self) -> None:
         """Have it look at the trust store now instead of a moment later. Raises ServiceError."""
         try:
-            self.control("POST", "trust")
+            self.control("POST", "trust", WORK_SECONDS)
         except OSError as error:
             raise ServiceError(
                 f"the API's mutual TLS does not know whom to trust ({error}); run `make up` again. "

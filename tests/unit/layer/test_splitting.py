@@ -13,7 +13,7 @@ from datapunk.errors import InvalidInputError, MalformedRequestError
 from datapunk.lake import splitting
 from datapunk.lake.columns import Column, ColumnType
 from datapunk.lake.parsing import CSV, NDJSON
-from datapunk.lake.splitting import Layout, Lines, Record, layout_of, records_of, take
+from datapunk.lake.splitting import Chunk, Layout, Lines, Record, chunks_of, layout_of, take
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,6 +25,12 @@ FIELDS = st.lists(st.lists(SIGNS, min_size=1, max_size=4), max_size=12)
 def _buffered(stream: Any) -> io.BufferedReader:
     """Return a reader whose buffer often ends within a line."""
     return io.BufferedReader(stream, 64)
+
+
+def _records(chunk: Chunk) -> list[Record]:
+    """Return the records of a chunk; it has those of one kind only."""
+    assert not (chunk.lines and chunk.records)
+    return chunk.records or [Record(line, line.split(",")) for line in chunk.lines]
 
 
 def _in_pieces(
@@ -39,8 +45,9 @@ def _in_pieces(
             if compressed:
                 stream = gzip.GzipFile(fileobj=stream)
             lines = Lines(_buffered(stream), position)
-            chunk = take(records_of(lines, media_type, LAYOUT), lines)
-            yield from chunk.records
+            chunk = take(chunks_of(lines, media_type, LAYOUT))
+            assert chunk.count < 2 * rows
+            yield from _records(chunk)
             position, ended = chunk.position, chunk.ended
         assert position == len(gzip.decompress(content) if compressed else content)
 
@@ -68,7 +75,7 @@ def test_where_reading_is_broken_off_changes_nothing(content: bytes, size: int) 
         at_once = list(_in_pieces(content, media_type, 1_000))
         in_pieces = list(_in_pieces(content, media_type, size))
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(Lines, "plain", lambda *_: ([], 0))
+            patch.setattr(Lines, "plain", lambda *_: [])
             line_by_line = list(_in_pieces(content, media_type, 1_000))
         # Then
         assert in_pieces == at_once
@@ -97,9 +104,9 @@ def test_lines_without_quotes_are_taken_together(end: str, monkeypatch: pytest.M
     monkeypatch.setattr(Lines, "__next__", counted)
     # When
     lines = Lines(io.BufferedReader(io.BytesIO(content), len(content)), len("a,b" + end))
-    chunk = take(records_of(lines, CSV, LAYOUT), lines)
+    chunk = take(chunks_of(lines, CSV, LAYOUT))
     # Then nobody looked at them one by one, and once at what is behind them
-    assert [record.fields for record in chunk.records] == rows
+    assert chunk.lines == [",".join(row) for row in rows]
     assert (chunk.position, chunk.ended) == (len(content), True)
     assert len(asked) == 1
 

@@ -40,15 +40,13 @@ from datapunk.lake.parsing import CSV, FILES, Parsed, Rows, header_columns, inva
 from datapunk.lake.receipts import OnError
 from datapunk.lake.sifting import Batch, Refused, Sifted
 from datapunk.lake.splitting import (
-    CHUNK_ROWS,
     Chunk,
     Layout,
     Lines,
-    Positioned,
-    Record,
     batch_of,
+    chunks_of,
+    chunks_of_records,
     layout_of,
-    records_of,
     take,
 )
 from datapunk.lake.staging import OnConflict, Outcome, Stage
@@ -62,6 +60,8 @@ MOST_REFUSED = 100_000
 ENOUGH_SECONDS = 25.0
 """With less time left no chunk is begun; the next worker has all of its own."""
 _TELL_SECONDS = 15.0
+_RELAY_SECONDS = 1.0
+"""Events of chunks go out so often; what a killed worker leaves is for the outbox's schedule."""
 
 
 @dataclass(slots=True)
@@ -154,18 +154,20 @@ def _digest(job: Held, found: Found) -> str:
 def _chunks(job: Held, found: Found) -> str:
     """Store chunk after chunk from where the last one ended."""
     place = _Place(job.layout, job.position, job.rows_read, job.quarantined)
-    source, records, bytes_done = _begun(job, ObjectFile(found), place)
-    ended = False
+    chunks, bytes_done = _begun(job, ObjectFile(found), place)
+    ended, relayed = False, time.monotonic()
     while not ended:
         if remaining_seconds() < ENOUGH_SECONDS:
             uploads.release(job)
             uploads.start(job.id)
             return "continued"
         allowed_rows(job.dataset)
-        chunk = take(records, source)
+        chunk = take(chunks)
         _store(job, place, chunk, found.size if chunk.ended else bytes_done())
         ended = chunk.ended
-        relay_now()
+        if ended or time.monotonic() - relayed > _RELAY_SECONDS:
+            relay_now()
+            relayed = time.monotonic()
     return "done"
 
 
@@ -176,7 +178,7 @@ def _whole(job: Held, found: Found) -> str:
     InvalidInputError for rows that do not fit, and for a file that takes longer than a worker has.
     """
     place, total, told = _Place(None, 0, 0, 0), Outcome(), time.monotonic()
-    source, records, bytes_done = _begun(job, ObjectFile(found), place)
+    chunks, bytes_done = _begun(job, ObjectFile(found), place)
     with transaction() as tx:
         dataset = _dataset(tx, job, hold=True)
         ended = False
@@ -188,14 +190,14 @@ def _whole(job: Held, found: Found) -> str:
                     'parts, or with "on_error": "quarantine".',
                     errors=[FieldError("file", "takes too long for all or nothing", "too_large")],
                 )
-            chunk = take(records, source)
+            chunk = take(chunks)
             outcome = _sifted(tx, dataset, job, place, chunk)
             if outcome.refused:
                 raise invalid(_errors(outcome.refused))
             total.inserted += outcome.inserted
             total.updated += outcome.updated
             total.skipped += outcome.skipped
-            place.rows_read += len(chunk.records)
+            place.rows_read += chunk.count
             if time.monotonic() - told > _TELL_SECONDS:
                 uploads.tell(job, bytes_done())
                 told = time.monotonic()
@@ -216,23 +218,21 @@ def _errors(refused: list[Refused]) -> Iterator[FieldError]:
             yield FieldError(field, error.message, error.code)
 
 
-def _begun(
-    job: Held, raw: ObjectFile, place: _Place
-) -> tuple[Positioned, Iterator[Record], Callable[[], int]]:
-    """Return what the file is read from, its records from the place on, and what tells the bytes read."""
+def _begun(job: Held, raw: ObjectFile, place: _Place) -> tuple[Iterator[Chunk], Callable[[], int]]:
+    """Return the chunks of the file from the place on, and what tells the bytes read."""
     if job.media_type in FILES:
         from datapunk.lake.binary.bodies import open_file
 
         file = open_file(job.media_type, raw, _columns(job), place.position)
-        return file, file.records(), file.bytes_done
+        return chunks_of_records(file.records(), file), file.bytes_done
     stream: io.BufferedReader = io.BufferedReader(raw, PART_BYTES)
     if job.encoding is not None:
         stream = unpacking(stream, job.encoding)
     if job.media_type == CSV and place.layout is None:
         place.layout, place.position = layout_of(stream, _columns(job))
     lines = Lines(stream, place.position)
-    records = records_of(lines, job.media_type, place.layout)
-    return lines, records, raw.tell if job.encoding else lambda: lines.position
+    chunks = chunks_of(lines, job.media_type, place.layout)
+    return chunks, raw.tell if job.encoding else lambda: lines.position
 
 
 def _columns(job: Held) -> list[Column]:
@@ -245,8 +245,8 @@ def _store(job: Held, place: _Place, chunk: Chunk, bytes_done: int) -> None:
     with transaction() as tx:
         uploads.hold(tx, job)
         dataset = _dataset(tx, job, hold=True)
-        outcome = _sifted(tx, dataset, job, place, chunk) if chunk.records else Outcome()
-        place.rows_read += len(chunk.records)
+        outcome = _sifted(tx, dataset, job, place, chunk) if chunk.count else Outcome()
+        place.rows_read += chunk.count
         place.refused += len(outcome.refused)
         if place.refused > MOST_REFUSED:
             raise InvalidInputError(
@@ -254,7 +254,7 @@ def _store(job: Held, place: _Place, chunk: Chunk, bytes_done: int) -> None:
                 errors=[FieldError("file", "has too many rows that do not fit", "too_many")],
             )
         receipt = receipt_of(tx, dataset, outcome, job.on_conflict, job.media_type, job.id)
-        done = Progress(receipt, len(chunk.records), chunk.position, bytes_done, chunk.ended)
+        done = Progress(receipt, chunk.count, chunk.position, bytes_done, chunk.ended)
         uploads.advance(tx, job, place.layout, done)
 
 
@@ -262,11 +262,11 @@ def _sifted(tx: Transaction, dataset: Dataset, job: Held, place: _Place, chunk: 
     layout, columns = place.layout, list(dataset.columns)
     if layout is not None:
         columns = header_columns(layout.names, columns)
-    batch = batch_of(chunk.records, job.media_type, layout, columns)
+    batch = batch_of(chunk, job.media_type, layout, columns)
     outcome = _copied(tx, dataset, job, columns, batch)
     if outcome is None:
-        stage = Stage(tx, dataset, columns, job.on_conflict)
-        outcome = stage.sift(Sifted(columns, iter([batch])), CHUNK_ROWS)
+        stage = Stage(tx, dataset, columns, job.on_conflict, most_refused=MOST_REFUSED)
+        outcome = stage.sift(Sifted(columns, iter([batch])), chunk.count)
         stage.close()
     outcome.refused = [
         replace(row, position=row.position + place.rows_read) for row in outcome.refused
@@ -285,10 +285,10 @@ def _copied(
     merged = job.on_conflict is not OnConflict.ERROR
     if merged or any(column.encrypted for column in columns):
         return None
-    rows = Rows(len(batch.lines), "".join(f"{line}\n" for line in batch.lines))
+    rows = Rows(len(batch.lines), "\n".join([*batch.lines, ""]))
     try:
         with tx.savepoint():
-            inserted = copy_rows(tx, dataset, Parsed(columns, iter([rows])), CHUNK_ROWS)
+            inserted = copy_rows(tx, dataset, Parsed(columns, iter([rows])), rows.count)
     except (InvalidInputError, ConflictError):
         return None
     return Outcome(inserted=inserted, refused=sorted(batch.refused, key=lambda row: row.position))

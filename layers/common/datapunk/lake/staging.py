@@ -52,7 +52,13 @@ class Stage:
     """A temporary table with rows for the columns of a dataset; one at a time in a transaction."""
 
     def __init__(
-        self, tx: Transaction, dataset: Dataset, columns: list[Column], on_conflict: OnConflict
+        self,
+        tx: Transaction,
+        dataset: Dataset,
+        columns: list[Column],
+        on_conflict: OnConflict,
+        *,
+        most_refused: int = MOST_REFUSED,
     ) -> None:
         if on_conflict is not OnConflict.ERROR and not dataset.key:
             raise InvalidInputError(
@@ -61,6 +67,7 @@ class Stage:
             )
         self.tx, self.dataset, self.columns = tx, dataset, columns
         self.on_conflict = on_conflict
+        self._most_refused = most_refused
         encrypted = any(column.encrypted for column in columns)
         self._sealing = Sealing(tx, dataset) if encrypted else None
         self._stored = self._sealing.columns(columns) if self._sealing else columns
@@ -97,7 +104,7 @@ class Stage:
         outcome, rows = Outcome(), 0
         for batch in sifted.batches:
             rows = _within(rows + len(batch.lines) + len(batch.refused), most)
-            _refuse(outcome, *batch.refused)
+            self._refuse(outcome, *batch.refused)
             self._add(batch, outcome)
         with self.tx.acting_as(OWNER_ROLE):
             for statement in _FINDING:
@@ -110,7 +117,7 @@ class Stage:
             if len(failed) == len(before):
                 break
         for place, error in failed:
-            _refuse(outcome, self._refused(place, error))
+            self._refuse(outcome, self._refused(place, error))
         outcome.refused.sort(key=lambda row: row.position)
         return outcome
 
@@ -138,9 +145,9 @@ class Stage:
                 copy.write("".join(lines))
 
         if rows:
-            for place, error in isolated(0, len(rows) - 1, attempt):
+            for place, error in isolated(0, len(rows) - 1, attempt, self._most_refused):
                 position, content, _ = rows[place]
-                _refuse(outcome, Refused(position, content, explained(error, self.dataset)))
+                self._refuse(outcome, Refused(position, content, explained(error, self.dataset)))
 
     def _sealed(self, batch: Batch, outcome: Outcome) -> list[tuple[int, str, str]]:
         """Return position, content and line of each row; those that cannot be encrypted are refused.
@@ -158,16 +165,16 @@ class Stage:
             text = "".join(f"{line}\n" for line in batch.lines[low : high + 1])
             sealed.update(enumerate(sealed_lines(sealing, self.columns, text), low))
 
-        for place, error in isolated(0, len(rows) - 1, attempt):
+        for place, error in isolated(0, len(rows) - 1, attempt, self._most_refused):
             position, content, _ = rows[place]
-            _refuse(outcome, Refused(position, content, explained(error, self.dataset)))
+            self._refuse(outcome, Refused(position, content, explained(error, self.dataset)))
         return [(*rows[place][:2], line) for place, line in sorted(sealed.items())]
 
     def _isolated(self, outcome: Outcome, low: int, high: int) -> list[tuple[int, Failure]]:
         def attempt(low: int, high: int) -> None:
             self._store(outcome, low, high)
 
-        return isolated(low, high, attempt) if high >= low else []
+        return isolated(low, high, attempt, self._most_refused) if high >= low else []
 
     def _store(self, outcome: Outcome, low: int, high: int) -> None:
         """Store the rows of some positions, all or none, and count them."""
@@ -222,6 +229,10 @@ class Stage:
             key, sql.SQL(", ").join(changed)
         )
 
+    def _refuse(self, outcome: Outcome, *rows: Refused) -> None:
+        outcome.refused += rows
+        _few(len(outcome.refused), self._most_refused)
+
     def _refused(self, place: int, error: Failure) -> Refused:
         kept = sql.SQL("SELECT _content FROM {} WHERE _position = %(place)s").format(_STAGE)
         with self.tx.acting_as(OWNER_ROLE):
@@ -229,10 +240,12 @@ class Stage:
         return Refused(place, str(content), explained(error, self.dataset))
 
 
-def isolated(low: int, high: int, attempt: Callable[[int, int], None]) -> list[tuple[int, Failure]]:
+def isolated(
+    low: int, high: int, attempt: Callable[[int, int], None], most: int = MOST_REFUSED
+) -> list[tuple[int, Failure]]:
     """Attempt all from `low` to `high`, and where that fails each half, until what fails stands alone.
 
-    Raises InvalidInputError when that are more than MOST_REFUSED.
+    Raises InvalidInputError when that are more than `most`.
     """
     failed: list[tuple[int, Failure]] = []
     waiting = [(low, high)]
@@ -243,7 +256,7 @@ def isolated(low: int, high: int, attempt: Callable[[int, int], None]) -> list[t
         except (InvalidInputError, ConflictError) as error:
             if first == last:
                 failed.append((first, error))
-                _few(len(failed))
+                _few(len(failed), most)
             else:
                 middle = (first + last) // 2
                 waiting += [(middle + 1, last), (first, middle)]
@@ -260,15 +273,10 @@ def explained(error: Failure, dataset: Dataset) -> tuple[FieldError, ...]:
     return error.errors or (FieldError("(row)", "is refused", error.code),)
 
 
-def _refuse(outcome: Outcome, *rows: Refused) -> None:
-    outcome.refused += rows
-    _few(len(outcome.refused))
-
-
-def _few(count: int) -> None:
-    if count > MOST_REFUSED:
+def _few(count: int, most: int) -> None:
+    if count > most:
         raise InvalidInputError(
-            f"More than {MOST_REFUSED:,} rows do not fit the dataset: nothing was stored.",
+            f"More than {most:,} rows do not fit the dataset: nothing was stored.",
             errors=[FieldError("body", "has too many rows that do not fit", "too_many")],
         )
 

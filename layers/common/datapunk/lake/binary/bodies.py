@@ -22,7 +22,7 @@ from datapunk.lake.parsing import (
     rows_of_records,
 )
 from datapunk.lake.sifting import Batch, Refused, Sifted
-from datapunk.lake.splitting import Chunk, batch_of, take
+from datapunk.lake.splitting import Chunk, batch_of, chunks_of_records, take
 from datapunk.storage.reading import PART_BYTES
 
 MOST_BYTES = 32 * 1024 * 1024
@@ -76,9 +76,9 @@ def opened_body(media_type: str, content: bytes, columns: Sequence[Column] | Non
 
 
 def _chunks(file: RowFile) -> Iterator[Chunk]:
-    records, ended, size = file.records(), False, 0
+    chunks, ended, size = chunks_of_records(file.records(), file), False, 0
     while not ended:
-        chunk = take(records, file)
+        chunk = take(chunks)
         size += sum(len(record.text) for record in chunk.records)
         if size > MOST_TEXT:
             raise PayloadTooLargeError(
@@ -118,7 +118,7 @@ def _valid_rows(chunks: Iterator[Chunk], columns: Sequence[Column]) -> Iterator[
 def _batches(media_type: str, chunks: Iterator[Chunk], columns: list[Column]) -> Iterator[Batch]:
     done = 0
     for chunk in chunks:
-        batch = batch_of(chunk.records, media_type, None, columns)
+        batch = batch_of(chunk, media_type, None, columns)
         batch.positions = [done + place for place in batch.positions]
         batch.refused = [
             Refused(done + row.position, row.content, row.errors) for row in batch.refused
