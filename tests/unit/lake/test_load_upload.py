@@ -14,7 +14,8 @@ import psycopg
 import pytest
 from backports import zstd
 from datapunk import functions
-from datapunk.lake import loading, splitting, uploads
+from datapunk.lake import loading, uploads
+from datapunk.lake.reading_ahead import Reader
 from datapunk.settings import settings
 from psycopg import sql
 
@@ -154,7 +155,7 @@ def test_who_was_taken_for_dead_stores_nothing_more(
     small_chunks(monkeypatch, 100)
     job = files.put("t", _file(1_000))
     given_up(monkeypatch)
-    real, calls, others = splitting.take, 0, []
+    real, calls, others = Reader.read, 0, []
 
     def slow(*args: Any) -> Any:
         nonlocal calls
@@ -163,7 +164,7 @@ def test_who_was_taken_for_dead_stores_nothing_more(
             others.append(files.load(job))
         return real(*args)
 
-    monkeypatch.setattr(loading, "take", slow)
+    monkeypatch.setattr(Reader, "read", slow)
     # When
     outcome = files.load(job)
     # Then
@@ -320,7 +321,7 @@ def test_who_was_taken_for_dead_with_all_or_nothing_stores_nothing(
     make_dataset("t", id="integer!", label="text")
     small_chunks(monkeypatch, 100)
     job = files.put("t", _file(500), on_error="reject")
-    real, calls = splitting.take, 0
+    real, calls = Reader.read, 0
 
     def overtaken(*args: Any) -> Any:
         nonlocal calls
@@ -331,7 +332,7 @@ def test_who_was_taken_for_dead_with_all_or_nothing_stores_nothing(
                 connection.execute("UPDATE lake.jobs SET holder = gen_random_uuid()")
         return real(*args)
 
-    monkeypatch.setattr(loading, "take", overtaken)
+    monkeypatch.setattr(Reader, "read", overtaken)
     # When / Then
     assert files.load(job) == "not_mine"
     assert _rows(database, "t") == []

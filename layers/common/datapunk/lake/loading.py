@@ -8,9 +8,8 @@ read once for its digest, by which a second upload of it is known.
 from __future__ import annotations
 
 import hashlib
-import io
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from uuid import UUID
 
@@ -23,7 +22,6 @@ from datapunk.context import (
     working,
 )
 from datapunk.database import Transaction, transaction
-from datapunk.encodings import unpacking
 from datapunk.errors import (
     ConflictError,
     DatapunkError,
@@ -36,19 +34,11 @@ from datapunk.lake import uploads
 from datapunk.lake.columns import Column
 from datapunk.lake.datasets import Dataset, find_dataset
 from datapunk.lake.ingest import allowed_rows, copy_rows, receipt_of
-from datapunk.lake.parsing import CSV, FILES, Parsed, Rows, header_columns, invalid
+from datapunk.lake.parsing import Parsed, Rows, invalid
+from datapunk.lake.reading_ahead import Read, Reader
 from datapunk.lake.receipts import OnError
 from datapunk.lake.sifting import Batch, Refused, Sifted
-from datapunk.lake.splitting import (
-    Chunk,
-    Layout,
-    Lines,
-    batch_of,
-    chunks_of,
-    chunks_of_records,
-    layout_of,
-    take,
-)
+from datapunk.lake.splitting import Layout
 from datapunk.lake.staging import OnConflict, Outcome, Stage
 from datapunk.lake.uploads import Held, NotHeldError, Progress
 from datapunk.outbox import relay_now
@@ -154,20 +144,20 @@ def _digest(job: Held, found: Found) -> str:
 def _chunks(job: Held, found: Found) -> str:
     """Store chunk after chunk from where the last one ended."""
     place = _Place(job.layout, job.position, job.rows_read, job.quarantined)
-    chunks, bytes_done = _begun(job, ObjectFile(found), place)
     ended, relayed = False, time.monotonic()
-    while not ended:
-        if remaining_seconds() < ENOUGH_SECONDS:
-            uploads.release(job)
-            uploads.start(job.id)
-            return "continued"
-        allowed_rows(job.dataset)
-        chunk = take(chunks)
-        _store(job, place, chunk, found.size if chunk.ended else bytes_done())
-        ended = chunk.ended
-        if ended or time.monotonic() - relayed > _RELAY_SECONDS:
-            relay_now()
-            relayed = time.monotonic()
+    with _reader(job, found, place) as reader:
+        while not ended:
+            if remaining_seconds() < ENOUGH_SECONDS:
+                uploads.release(job)
+                uploads.start(job.id)
+                return "continued"
+            allowed_rows(job.dataset)
+            read = reader.read()
+            _store(job, place, found, reader, read)
+            ended = read.chunk.ended
+            if ended or time.monotonic() - relayed > _RELAY_SECONDS:
+                relay_now()
+                relayed = time.monotonic()
     return "done"
 
 
@@ -178,8 +168,7 @@ def _whole(job: Held, found: Found) -> str:
     InvalidInputError for rows that do not fit, and for a file that takes longer than a worker has.
     """
     place, total, told = _Place(None, 0, 0, 0), Outcome(), time.monotonic()
-    chunks, bytes_done = _begun(job, ObjectFile(found), place)
-    with transaction() as tx:
+    with _reader(job, found, place) as reader, transaction() as tx:
         dataset = _dataset(tx, job, hold=True)
         ended = False
         while not ended:
@@ -190,21 +179,21 @@ def _whole(job: Held, found: Found) -> str:
                     'parts, or with "on_error": "quarantine".',
                     errors=[FieldError("file", "takes too long for all or nothing", "too_large")],
                 )
-            chunk = take(chunks)
-            outcome = _sifted(tx, dataset, job, place, chunk)
+            read = reader.read()
+            outcome = _sifted(tx, dataset, job, place, reader, read)
             if outcome.refused:
                 raise invalid(_errors(outcome.refused))
             total.inserted += outcome.inserted
             total.updated += outcome.updated
             total.skipped += outcome.skipped
-            place.rows_read += chunk.count
+            place.rows_read += read.chunk.count
             if time.monotonic() - told > _TELL_SECONDS:
-                uploads.tell(job, bytes_done())
+                uploads.tell(job, read.bytes_done)
                 told = time.monotonic()
-            ended = chunk.ended
+            ended = read.chunk.ended
         uploads.hold(tx, job)
         receipt = receipt_of(tx, dataset, total, job.on_conflict)
-        done = Progress(receipt, place.rows_read, chunk.position, found.size, ended=True)
+        done = Progress(receipt, place.rows_read, read.chunk.position, found.size, ended=True)
         uploads.advance(tx, job, place.layout, done)
     relay_now()
     return "done"
@@ -218,34 +207,23 @@ def _errors(refused: list[Refused]) -> Iterator[FieldError]:
             yield FieldError(field, error.message, error.code)
 
 
-def _begun(job: Held, raw: ObjectFile, place: _Place) -> tuple[Iterator[Chunk], Callable[[], int]]:
-    """Return the chunks of the file from the place on, and what tells the bytes read."""
-    if job.media_type in FILES:
-        from datapunk.lake.binary.bodies import open_file
-
-        file = open_file(job.media_type, raw, _columns(job), place.position)
-        return chunks_of_records(file.records(), file), file.bytes_done
-    stream: io.BufferedReader = io.BufferedReader(raw, PART_BYTES)
-    if job.encoding is not None:
-        stream = unpacking(stream, job.encoding)
-    if job.media_type == CSV and place.layout is None:
-        place.layout, place.position = layout_of(stream, _columns(job))
-    lines = Lines(stream, place.position)
-    chunks = chunks_of(lines, job.media_type, place.layout)
-    return chunks, raw.tell if job.encoding else lambda: lines.position
-
-
-def _columns(job: Held) -> list[Column]:
+def _reader(job: Held, found: Found, place: _Place) -> Reader:
     with transaction() as tx:
-        return list(_dataset(tx, job, hold=False).columns)
+        columns = list(_dataset(tx, job, hold=False).columns)
+    reader = Reader(job, found, columns, place.layout, place.position)
+    place.layout = reader.layout
+    return reader
 
 
-def _store(job: Held, place: _Place, chunk: Chunk, bytes_done: int) -> None:
+def _store(job: Held, place: _Place, found: Found, reader: Reader, read: Read) -> None:
     """Store the rows of a chunk, and with them where the next one begins. Raises NotHeldError."""
+    chunk = read.chunk
     with transaction() as tx:
         uploads.hold(tx, job)
         dataset = _dataset(tx, job, hold=True)
-        outcome = _sifted(tx, dataset, job, place, chunk) if chunk.count else Outcome()
+        outcome = Outcome()
+        if chunk.count:
+            outcome = _sifted(tx, dataset, job, place, reader, read)
         place.rows_read += chunk.count
         place.refused += len(outcome.refused)
         if place.refused > MOST_REFUSED:
@@ -254,19 +232,20 @@ def _store(job: Held, place: _Place, chunk: Chunk, bytes_done: int) -> None:
                 errors=[FieldError("file", "has too many rows that do not fit", "too_many")],
             )
         receipt = receipt_of(tx, dataset, outcome, job.on_conflict, job.media_type, job.id)
+        bytes_done = found.size if chunk.ended else read.bytes_done
         done = Progress(receipt, chunk.count, chunk.position, bytes_done, chunk.ended)
         uploads.advance(tx, job, place.layout, done)
 
 
-def _sifted(tx: Transaction, dataset: Dataset, job: Held, place: _Place, chunk: Chunk) -> Outcome:
-    layout, columns = place.layout, list(dataset.columns)
-    if layout is not None:
-        columns = header_columns(layout.names, columns)
-    batch = batch_of(chunk, job.media_type, layout, columns)
+def _sifted(
+    tx: Transaction, dataset: Dataset, job: Held, place: _Place, reader: Reader, read: Read
+) -> Outcome:
+    rows = reader.rows_for(read, list(dataset.columns))
+    columns, batch = rows.columns, rows.batch
     outcome = _copied(tx, dataset, job, columns, batch)
     if outcome is None:
         stage = Stage(tx, dataset, columns, job.on_conflict, most_refused=MOST_REFUSED)
-        outcome = stage.sift(Sifted(columns, iter([batch])), chunk.count)
+        outcome = stage.sift(Sifted(columns, iter([batch])), read.chunk.count)
         stage.close()
     outcome.refused = [
         replace(row, position=row.position + place.rows_read) for row in outcome.refused
