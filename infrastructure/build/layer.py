@@ -12,7 +12,7 @@ from infrastructure.build.compiling import check_imports, compile_folder
 from infrastructure.build.interpreter import find_interpreter
 from infrastructure.build.kept import digest_of, kept
 from infrastructure.build.requirements import uv
-from infrastructure.build.target import PLATFORM, PROJECT, PYTHON, BuildError
+from infrastructure.build.target import LATE_MODULES, PLATFORM, PROJECT, PYTHON, BuildError
 
 _PLACE = "/opt/python"
 _IGNORED = shutil.ignore_patterns("__pycache__", "*.pyc", "py.typed")
@@ -28,7 +28,8 @@ def build_layer(name: str, artifacts: Path) -> None:
         # Links are followed: the migrations live in infrastructure/ and travel with the code.
         shutil.copytree(source / package, target / package, ignore=_IGNORED, dirs_exist_ok=True)
         compile_folder(target / package, f"{_PLACE}/{package}")
-    check_imports(_modules(target, own) or _named(source), [target])
+    modules = [name for name in _modules(target, own) if name not in LATE_MODULES]
+    check_imports(modules or _named(source), [target])
 
 
 def _modules(folder: Path, packages: list[str]) -> list[str]:

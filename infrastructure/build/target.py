@@ -17,5 +17,10 @@ RUNTIME_PACKAGES = ("boto3", "botocore", "s3transfer", "urllib3", "python-dateut
 where a call needs them. jmespath, which the runtime has too, stays: Powertools' logger imports it."""
 
 
+LATE_MODULES = ("datapunk.flags.provider", "datapunk.flags.stores")
+"""Ours that import some of those, by way of Powertools' feature flags: so they are imported where a flag is
+asked for the first time, and not when a layer is checked."""
+
+
 class BuildError(Exception):
     """The build cannot go on; the message says what to do."""
