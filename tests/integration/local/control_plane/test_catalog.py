@@ -145,6 +145,7 @@ def test_queues_and_schedules_are_there(catalog: Catalog) -> None:
         "lake-escalate_quarantine": "rate(15 minutes)",
         "lake-extend_partitions": "rate(1 day)",
         "lake-measure_quality": "rate(1 hour)",
+        "lake-measure_storage": "rate(5 minutes)",
         "lake-rotate_data_keys": "rate(1 day)",
         "lake-sweep_uploads": "rate(5 minutes)",
         "lake-warm_cache": "rate(1 minute)",
