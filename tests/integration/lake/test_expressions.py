@@ -262,6 +262,26 @@ def test_what_is_not_on_the_lists_is_refused_with_a_reason(
     assert quality["rules"] == []
 
 
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("open OR (id > 0 AND abs(n) > lower(name))", "ABS(n) > LOWER(name): "),
+        ("CASE WHEN open THEN coalesce(n, day) = 1 END", "COALESCE(n, day): "),
+        ("name IS NULL OR round(ratio, 2) = 1", "ROUND(ratio, 2): "),
+        ("n > 0 AND name", "n > 0 AND name: it must be true or false"),
+        ("n + 1", "it must be true or false"),
+    ],
+)
+def test_the_part_whose_types_do_not_go_together_is_named(
+    table: str, invoke: Invoker, text: str, part: str
+) -> None:
+    # Given / When
+    answer = put(invoke, text)
+    # Then
+    assert answer.fields == {"rules.r0": "type"}
+    assert answer.json["errors"][0]["message"].lower().startswith(part.lower())
+
+
 def test_a_row_that_cannot_be_computed_breaks_its_rule_only(table: str, invoke: Invoker) -> None:
     # Given expressions that a row makes fail, and rules that hold
     rules = [

@@ -68,3 +68,9 @@ def blaming(rules: Sequence[Rule]) -> Iterator[None]:
             raise
         code, message = reason
         raise refused(rules[0], message, code) from error
+
+
+def is_of_types(error: BaseException | None) -> bool:
+    """Tell whether an error of the layer's is PostgreSQL's of types, and not of a value."""
+    state = getattr(error and error.__cause__, "sqlstate", None)
+    return state in _REASONS and _REASONS[state][0] == _TYPES

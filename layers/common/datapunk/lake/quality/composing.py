@@ -73,9 +73,7 @@ class Composer:
             return self._part(node.this, OR if node.meta.get(WRITTEN) else least, depth + 1)
         level, make = self._way(kind, node)
         if level < least:
-            raise ExpressionError(
-                f"put {_shown(node)} into parentheses, so that it is read one way"
-            )
+            raise ExpressionError(f"put {shown(node)} into parentheses, so that it is read one way")
         return sql.SQL("({})").format(make(node, depth + 1))
 
     def _way(self, kind: str, node: exp.Expr) -> tuple[int, Callable[[Any, int], sql.Composable]]:
@@ -106,7 +104,7 @@ class Composer:
         }
         if kind not in ways:
             instead = f"; use {_INSTEAD[kind]}" if kind in _INSTEAD else ""
-            raise ExpressionError(f"{_shown(node)} cannot be part of a rule{instead}")
+            raise ExpressionError(f"{shown(node)} cannot be part of a rule{instead}")
         return ways[kind]
 
     # -- operators ---------------------------------------------------------------------------------
@@ -280,7 +278,7 @@ class Composer:
 
     def _column(self, node: exp.Expr, depth: int, *, only_null: bool = False) -> sql.Composable:  # noqa: ARG002
         if not isinstance(node.this, exp.Identifier):
-            raise ExpressionError(f"{_shown(node)} is no column")
+            raise ExpressionError(f"{shown(node)} is no column")
         if node.args.get("table"):
             raise ExpressionError(
                 "name columns without a table: there is only the row that is measured"
@@ -329,11 +327,11 @@ def _require_only(node: exp.Expr, *names: str) -> None:
     for name, value in node.args.items():
         if name in names or name in _AS_WRITTEN or value is None or value is False or value == []:
             continue
-        raise ExpressionError(f"{_shown(node)} has a part that rules do not know")
+        raise ExpressionError(f"{shown(node)} has a part that rules do not know")
 
 
-def _shown(node: exp.Expr) -> str:
-    """Return the beginning of a part as SQL, for a message."""
+def shown(node: exp.Expr) -> str:
+    """Return a part as SQL, for a message, or the beginning of a long one."""
     try:
         text = node.sql(dialect="postgres")
     except FAILURES:
@@ -349,7 +347,7 @@ def _type(node: Any) -> sql.Composable:
     kind = TYPES.get(name)
     if kind is None:
         raise ExpressionError(
-            f"rules do not cast to {_shown(node).lower()}, but to {', '.join(sorted(set(TYPES.values())))}"
+            f"rules do not cast to {shown(node).lower()}, but to {', '.join(sorted(set(TYPES.values())))}"
         )
     _require_only(node, "this", "expressions")
     most = SIZED.get(name, ())

@@ -215,6 +215,11 @@ class Conditions:
     def _expressed(self, rule: Expression) -> sql.Composable:
         from datapunk.lake.quality.expressions import compose_expression
 
+        return compose_expression(rule, self.columns(rule), self.made.bind).condition
+
+    def columns(self, rule: Expression) -> Callable[[str, bool], sql.Composable]:
+        """Return what makes the columns that an expression names."""
+
         def column(name: str, only_null: bool) -> sql.Composable:  # noqa: FBT001 -- as the composer calls it
             found = column_of(self.dataset, rule, name)
             if not only_null:
@@ -223,7 +228,7 @@ class Conditions:
                     raise refused(rule, f"{name} is {found.type}, which is not compared", "type")
             return self.name(found)
 
-        return compose_expression(rule, column, self.made.bind).condition
+        return column
 
     def values(self, column: Column) -> sql.Composable:
         """Return the values of a numeric column as those of double precision."""

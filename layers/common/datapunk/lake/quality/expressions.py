@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -10,13 +10,20 @@ from typing import Any
 from psycopg import sql
 from sqlglot import exp
 
-from datapunk.lake.quality.composing import Column, Composer
-from datapunk.lake.quality.conditions import refused
+from datapunk.database import Transaction
+from datapunk.errors import DatapunkError
+from datapunk.lake.datasets import Dataset
+from datapunk.lake.privacy.disclosure import Disclosure
+from datapunk.lake.quality.blaming import is_of_types
+from datapunk.lake.quality.composing import Column, Composer, shown
+from datapunk.lake.quality.conditions import Conditions, refused
 from datapunk.lake.quality.reading import read_expression, require_whole
 from datapunk.lake.quality.rules import Expression
 from datapunk.lake.quality.vocabulary import ExpressionError
+from datapunk.lake.sql_parts import Statement, identifier
 
-_read = lru_cache(maxsize=256)(read_expression)
+_read = lru_cache(maxsize=32)(read_expression)
+"""Rules that are put are read twice; the tree of a long one takes a megabyte."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,3 +50,42 @@ def compose_expression(
     except (ExpressionError, RecursionError) as error:
         said = str(error) if isinstance(error, ExpressionError) else "it is nested too deeply"
         raise refused(rule, said, "expression") from error
+
+
+def find_culprit(tx: Transaction, dataset: Dataset, rule: Expression) -> str | None:
+    """Return the smallest part of an expression whose types PostgreSQL refuses, None where no part is alone.
+
+    It is asked to plan parts over no rows, from the whole down to where all that a part consists of is fine.
+    """
+
+    def is_refused(node: exp.Expr) -> bool:
+        made = Statement(Disclosure(tx))
+        conditions = Conditions(tx, dataset, made, table := made.new_table())
+        part = Composer(conditions.columns(rule), made.bind).compose(node)
+        statement = sql.SQL("SELECT {} FROM {} AS {} LIMIT 0").format(
+            part, dataset.table, identifier(table)
+        )
+        try:
+            with tx.savepoint():
+                tx.execute(statement, made.parameters)
+        except DatapunkError as error:
+            return is_of_types(error)
+        return False
+
+    def smallest(node: exp.Expr) -> exp.Expr:
+        found = (smallest(part) for part in _parts(node) if is_refused(part))
+        return next(found, node)
+
+    tree = _read(rule.expression)
+    return shown(smallest(tree)) if is_refused(tree) else None
+
+
+def _parts(node: exp.Expr) -> Iterator[exp.Expr]:
+    """Yield the values that a part consists of."""
+    for inner in node.iter_expressions():
+        if isinstance(inner, exp.If):
+            yield from _parts(inner)
+        elif not isinstance(
+            inner, exp.Identifier | exp.DataType | exp.Var | exp.Literal | exp.Null
+        ):
+            yield inner

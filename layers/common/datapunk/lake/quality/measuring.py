@@ -16,7 +16,7 @@ from datapunk.lake.columns import Column, ColumnType
 from datapunk.lake.datasets import Dataset
 from datapunk.lake.plan import Comparison, Condition, Logic, Select
 from datapunk.lake.privacy.disclosure import Disclosure
-from datapunk.lake.quality.blaming import blaming
+from datapunk.lake.quality.blaming import blaming, is_of_types
 from datapunk.lake.quality.conditions import (
     NUMERIC,
     TIMES,
@@ -126,8 +126,24 @@ def require_measurable(tx: Transaction, dataset: Dataset, rules: Sequence[Rule])
     """Raise InvalidInputError for a rule that makes no sense for the dataset, whatever its rows are."""
     for rule in rules:
         _require_readable(tx, dataset, rule)
-        with blaming([rule]), tx.savepoint():
-            _Measurement(tx, dataset, [rule], {}).run(empty=True)
+        try:
+            with blaming([rule]), tx.savepoint():
+                _Measurement(tx, dataset, [rule], {}).run(empty=True)
+        except InvalidInputError as error:
+            raise _located(tx, dataset, rule, error) from error
+
+
+def _located(
+    tx: Transaction, dataset: Dataset, rule: Rule, error: InvalidInputError
+) -> InvalidInputError:
+    """Return the error with the part of an expression that it is about, as far as there is one."""
+    if not isinstance(rule, Expression) or not is_of_types(error.__cause__):
+        return error
+    from datapunk.lake.quality.expressions import find_culprit
+
+    part = find_culprit(tx, dataset, rule)
+    said = error.errors[0]
+    return refused(rule, f"{part}: {said.message}", said.code) if part else error
 
 
 def _require_readable(tx: Transaction, dataset: Dataset, rule: Rule) -> None:
