@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from decimal import Decimal
-from typing import Any, LiteralString
+from typing import TYPE_CHECKING, Any, LiteralString
 
 from psycopg import sql
-from sqlglot import exp
 
 from datapunk.lake.checks import Checks
-from datapunk.lake.quality.reading import FAILURES, WRITTEN
+from datapunk.lake.quality.reading import WRITTEN, failures
 from datapunk.lake.quality.vocabulary import (
     ATOM,
     FIELDS,
@@ -28,7 +27,11 @@ from datapunk.lake.quality.vocabulary import (
     WORDS,
     ZONE,
     ExpressionError,
+    kind_of,
 )
+
+if TYPE_CHECKING:
+    from sqlglot import exp
 
 _MOST_NODES = 500
 _DEEPEST = 60
@@ -65,9 +68,7 @@ class Composer:
         self._nodes += 1
         if self._nodes > _MOST_NODES or depth > _DEEPEST:
             raise ExpressionError("it has too many parts; make two rules of it")
-        if not isinstance(node, exp.Expr):
-            raise ExpressionError("it has a part that rules do not know")
-        kind = type(node).__name__
+        kind = kind_of(node)
         if kind == "Paren":
             _require_only(node, "this")
             return self._part(node.this, OR if node.meta.get(WRITTEN) else least, depth + 1)
@@ -111,7 +112,7 @@ class Composer:
 
     def _operator(self, node: exp.Expr, depth: int) -> sql.Composable:
         _require_only(node, "this", "expression", "negate")
-        operator = OPERATORS[kind := type(node).__name__]
+        operator = OPERATORS[kind := kind_of(node)]
         if kind in REGULAR:
             self._keep_pattern(node.args["expression"])
         if kind == "DPipe":
@@ -127,7 +128,7 @@ class Composer:
 
     def _keep_pattern(self, node: Any) -> None:
         """Keep to the regular expressions of other rules: literals that can be tried beforehand."""
-        if not (isinstance(node, exp.Literal) and node.is_string):
+        if not (kind_of(node) == "Literal" and node.is_string):
             raise ExpressionError("a regular expression in it must be a text in quotes")
         try:
             Checks(pattern=node.this)
@@ -149,13 +150,13 @@ class Composer:
         _require_only(node, "this", "expression", "negate")
         asked = node.args["expression"]
         word: LiteralString
-        if isinstance(asked, exp.Boolean):
+        if kind_of(asked) == "Boolean":
             word = "IS NOT TRUE" if node.args.get("negate") else "IS TRUE"
             if not asked.this:
                 word = "IS NOT FALSE" if node.args.get("negate") else "IS FALSE"
-        elif isinstance(asked, exp.Null):
+        elif kind_of(asked) == "Null":
             word = "IS NOT NULL" if node.args.get("negate") else "IS NULL"
-            if isinstance(node.this, exp.Column):
+            if kind_of(node.this) == "Column":
                 return sql.SQL("{} {}").format(
                     self._column(node.this, depth, only_null=True), sql.SQL(word)
                 )
@@ -182,12 +183,12 @@ class Composer:
     def _escape(self, node: exp.Expr, depth: int) -> sql.Composable:
         _require_only(node, "this", "expression")
         like = node.this
-        if type(like).__name__ not in ("Like", "ILike"):
+        if kind_of(like) not in ("Like", "ILike"):
             raise ExpressionError("ESCAPE belongs to LIKE and ILIKE")
         _require_only(like, "this", "expression", "negate")
         found = sql.SQL("{} {} {} ESCAPE {}").format(
             self._part(like.this, WITHIN + 1, depth),
-            sql.SQL(OPERATORS[type(like).__name__].written),
+            sql.SQL(OPERATORS[kind_of(like)].written),
             self._part(like.args["expression"], WITHIN + 1, depth),
             self._part(node.args["expression"], WITHIN + 1, depth),
         )
@@ -219,7 +220,7 @@ class Composer:
 
     def _word(self, node: exp.Expr, depth: int) -> sql.Composable:  # noqa: ARG002 -- all have the same form
         _require_only(node)
-        return sql.SQL(WORDS[type(node).__name__])
+        return sql.SQL(WORDS[kind_of(node)])
 
     def _substring(self, node: exp.Expr, depth: int) -> sql.Composable:
         _require_only(node, "this", "start", "length")
@@ -277,7 +278,7 @@ class Composer:
     # -- names and values --------------------------------------------------------------------------
 
     def _column(self, node: exp.Expr, depth: int, *, only_null: bool = False) -> sql.Composable:  # noqa: ARG002
-        if not isinstance(node.this, exp.Identifier):
+        if kind_of(node.this) != "Identifier":
             raise ExpressionError(f"{shown(node)} is no column")
         if node.args.get("table"):
             raise ExpressionError(
@@ -304,7 +305,7 @@ class Composer:
     def _interval(self, node: exp.Expr, depth: int) -> sql.Composable:  # noqa: ARG002
         _require_only(node, "this", "unit")
         unit = node.args.get("unit")
-        if not isinstance(node.this, exp.Literal) or not isinstance(unit, exp.Var | None):
+        if kind_of(node.this) != "Literal" or kind_of(unit) not in ("Var", "NoneType"):
             raise ExpressionError("write intervals as in interval '1 day 12 hours'")
         text = f"{node.this.this} {unit.this if unit else ''}"
         return sql.SQL("{}::interval").format(self.bind(text))
@@ -334,14 +335,14 @@ def shown(node: exp.Expr) -> str:
     """Return a part as SQL, for a message, or the beginning of a long one."""
     try:
         text = node.sql(dialect="postgres")
-    except FAILURES:
+    except failures():
         return "a part of it"
     return text if len(text) <= 80 else f"{text[:77]}..."  # noqa: PLR2004 -- with the dots as long
 
 
 def _type(node: Any) -> sql.Composable:
     """Return a type to cast to."""
-    if not isinstance(node, exp.DataType) or not isinstance(node.this, exp.DType):
+    if kind_of(node) != "DataType" or kind_of(node.this) != "DType":
         raise ExpressionError("it casts to a type that rules do not know")
     name = str(node.this.value)
     kind = TYPES.get(name)
@@ -362,7 +363,7 @@ def _type(node: Any) -> sql.Composable:
 
 
 def _size(part: Any) -> int:
-    number = part.this if isinstance(part, exp.DataTypeParam) else None
-    if not isinstance(number, exp.Literal) or not str(number.this).isdecimal():
+    number = part.this if kind_of(part) == "DataTypeParam" else None
+    if number is None or kind_of(number) != "Literal" or not str(number.this).isdecimal():
         raise ExpressionError("the size of a type is a whole number")
     return int(number.this)

@@ -1,14 +1,13 @@
-"""Expressions of rules, from their text to a part of a statement; imported late, as sqlglot is."""
+"""Expressions of rules, from their text to a part of a statement."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
-from sqlglot import exp
 
 from datapunk.database import Transaction
 from datapunk.errors import DatapunkError
@@ -19,9 +18,14 @@ from datapunk.lake.quality.composing import Column, Composer, shown
 from datapunk.lake.quality.conditions import Conditions, refused
 from datapunk.lake.quality.reading import read_expression, require_whole
 from datapunk.lake.quality.rules import Expression
-from datapunk.lake.quality.vocabulary import ExpressionError
+from datapunk.lake.quality.vocabulary import ExpressionError, kind_of
 from datapunk.lake.sql_parts import Statement, identifier
 
+if TYPE_CHECKING:
+    from sqlglot import exp
+
+_PLAIN = frozenset({"Identifier", "DataType", "Var", "Literal", "Null"})
+"""Nodes that are no values, or of whose type there is nothing to say."""
 _read = lru_cache(maxsize=32)(read_expression)
 """Rules that are put are read twice; the tree of a long one takes a megabyte."""
 
@@ -83,9 +87,7 @@ def find_culprit(tx: Transaction, dataset: Dataset, rule: Expression) -> str | N
 def _parts(node: exp.Expr) -> Iterator[exp.Expr]:
     """Yield the values that a part consists of."""
     for inner in node.iter_expressions():
-        if isinstance(inner, exp.If):
+        if kind_of(inner) == "If":
             yield from _parts(inner)
-        elif not isinstance(
-            inner, exp.Identifier | exp.DataType | exp.Var | exp.Literal | exp.Null
-        ):
+        elif kind_of(inner) not in _PLAIN:
             yield inner

@@ -1,4 +1,4 @@
-"""Expressions as trees: read by sqlglot, whose import takes a while, so that this module is imported late."""
+"""Expressions as trees: read by sqlglot, which takes a while to import, and which few functions have."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cache
-from typing import Any
-
-from sqlglot import ErrorLevel, Token, TokenType, exp
-from sqlglot.dialects.postgres import Postgres
-from sqlglot.errors import ParseError, SqlglotError
+from typing import TYPE_CHECKING, Any
 
 from datapunk.lake.quality.vocabulary import ExpressionError
+
+if TYPE_CHECKING:
+    from sqlglot import Token, exp
+    from sqlglot.dialects.postgres import Postgres
 
 _DEEPEST = 20
 """Brackets within brackets, CASE among them."""
@@ -23,20 +23,19 @@ _NUMBER = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
 _MOST_DIGITS = 100
 _UNIT = "(?:millisecond|second|minute|hour|day|week|month|year)s?"
 _INTERVAL = re.compile(rf"\s*(?:[+-]?[0-9]+(?:\.[0-9]+)?\s+{_UNIT}\s*)+", re.IGNORECASE)
-_OPENING = frozenset({TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.L_BRACE, TokenType.CASE})
-_CLOSING = frozenset({TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.R_BRACE, TokenType.END})
+_OPENING = frozenset({"L_PAREN", "L_BRACKET", "L_BRACE", "CASE"})
+_CLOSING = frozenset({"R_PAREN", "R_BRACKET", "R_BRACE", "END"})
 WRITTEN = "written"
 """What `meta` of parentheses has that are in the text."""
-FAILURES = (
-    SqlglotError,
-    RecursionError,
-    ArithmeticError,
-    AttributeError,
-    LookupError,
-    TypeError,
-    ValueError,
-)
-"""What sqlglot raises about texts that are not SQL; only the first is meant to be."""
+
+
+@cache
+def failures() -> tuple[type[Exception], ...]:
+    """Return what sqlglot raises about texts that are not SQL; only its own errors are meant to be."""
+    from sqlglot.errors import SqlglotError
+
+    others = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+    return (SqlglotError, *others)
 
 
 def read_expression(text: str) -> exp.Expr:
@@ -46,6 +45,8 @@ def read_expression(text: str) -> exp.Expr:
     """
     if "\x00" in text:
         raise ExpressionError("it contains the NUL character")
+    from sqlglot import ErrorLevel, exp
+
     try:
         dialect = _dialect()
         tokens = dialect.tokenize(text)
@@ -56,7 +57,7 @@ def read_expression(text: str) -> exp.Expr:
         raise
     except RecursionError as error:
         raise ExpressionError("it is nested too deeply; make two rules of it") from error
-    except FAILURES as error:
+    except failures() as error:
         raise ExpressionError(_unreadable(error)) from error
     if len(trees) != 1 or trees[0] is None:
         raise ExpressionError("it must be one expression, without a semicolon")
@@ -70,6 +71,9 @@ def _dialect() -> Postgres:
     Otherwise sqlglot has nodes of its own for some hundreds, and puts their arguments into another order.
     Parentheses that somebody wrote are marked, since sqlglot adds some where it takes them for meant.
     """
+    from sqlglot import exp
+    from sqlglot.dialects.postgres import Postgres
+
     known = Postgres.Parser
 
     class Expressions(Postgres):
@@ -101,17 +105,21 @@ def _require_modest(tokens: Sequence[Token]) -> None:
     for place, token in enumerate(tokens):
         if token.comments:
             raise ExpressionError("it has a comment; say what the rule is for in its name")
-        depth += (token.token_type in _OPENING) - (token.token_type in _CLOSING)
+        kind = token.token_type.name
+        depth += (kind in _OPENING) - (kind in _CLOSING)
         if depth > _DEEPEST:
             raise ExpressionError(f"it is nested more than {_DEEPEST} deep; make two rules of it")
-        if token.token_type is TokenType.NUMBER and not _is_number(token.text):
+        if kind == "NUMBER" and not _is_number(token.text):
             raise ExpressionError(f"{token.text[:40]} is not a number that can be used")
-        if token.token_type is TokenType.STRING:
+        if kind == "STRING":
             if len(token.text) > _LONGEST_VALUE:
                 raise ExpressionError(f"a text in it has more than {_LONGEST_VALUE} characters")
-            after_interval = place > 0 and tokens[place - 1].token_type is TokenType.INTERVAL
-            if after_interval and not _INTERVAL.fullmatch(token.text):
+            if _follows(tokens, place, "INTERVAL") and not _INTERVAL.fullmatch(token.text):
                 raise ExpressionError("write intervals as in interval '1 day 12 hours'")
+
+
+def _follows(tokens: Sequence[Token], place: int, kind: str) -> bool:
+    return place > 0 and tokens[place - 1].token_type.name == kind
 
 
 def _is_number(text: str) -> bool:
@@ -123,6 +131,8 @@ def require_whole(text: str, tree: exp.Expr) -> None:
 
     Of some things that it does not expect, as `interval '1 day ago'`, sqlglot keeps a part and says nothing.
     """
+    from sqlglot import exp
+
     written = Counter(_written(_dialect().tokenize(text)))
     found = Counter(
         node.this
@@ -136,20 +146,16 @@ def require_whole(text: str, tree: exp.Expr) -> None:
 
 def _written(tokens: Sequence[Token]) -> Iterator[str]:
     for place, token in enumerate(tokens):
-        if token.token_type is TokenType.STRING:
-            if place == 0 or tokens[place - 1].token_type is not TokenType.INTERVAL:
-                yield token.text
-        elif token.token_type is TokenType.NUMBER:
-            bare = place > 0 and tokens[place - 1].token_type is TokenType.DOT
-            yield f"0.{token.text}" if bare else token.text
-        elif token.token_type is TokenType.IDENTIFIER:
+        kind = token.token_type.name
+        if kind == "IDENTIFIER" or (kind == "STRING" and not _follows(tokens, place, "INTERVAL")):
             yield token.text
+        elif kind == "NUMBER":
+            yield f"0.{token.text}" if _follows(tokens, place, "DOT") else token.text
 
 
 def _unreadable(error: BaseException) -> str:
     """Say where an expression cannot be read, in words of its own text."""
-    details = error.errors if isinstance(error, ParseError) else []
-    for detail in details:
+    for detail in getattr(error, "errors", ()):
         near, line, column = (detail.get(key) for key in ("highlight", "line", "col"))
         if near and line:
             return f"it cannot be read at {near[:40]!r} (line {line}, up to character {column})"

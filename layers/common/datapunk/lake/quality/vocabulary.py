@@ -9,11 +9,16 @@ and takes time and memory in proportion to what it is given. Hence no powers, no
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import LiteralString
+from typing import Any, LiteralString
 
 
 class ExpressionError(ValueError):
     """An expression is not one that a rule may have; the message says why and what to do."""
+
+
+def kind_of(node: Any) -> str:
+    """Return sqlglot's name of a node. The library itself is only where an expression is read."""
+    return type(node).__name__
 
 
 # PostgreSQL's precedences, the loosest first.
