@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from datapunk.context import WorkContext, continue_correlation, continue_trace, 
 from datapunk.database import transaction
 from datapunk.identity import Caller
 from datapunk.lake.datasets import find_dataset
+from datapunk.lake.quality import vocabulary
 from datapunk.lake.quality.composing import Composer
 from datapunk.lake.quality.measuring import measure
 from datapunk.lake.quality.reading import read_expression, require_whole
@@ -90,6 +92,29 @@ def _composed(text: str) -> tuple[sql.Composable, dict[str, Any]] | None:
     return found, values
 
 
+NAME_OR_VALUE = re.compile(r'"(?:[^"]|"")*"|%\(p[0-9]+\)s')
+OURS = {
+    word
+    for written in (
+        *(operator.written for operator in vocabulary.OPERATORS.values()),
+        *(function.written for function in vocabulary.FUNCTIONS.values()),
+        *vocabulary.WORDS.values(),
+        *vocabulary.TRIMS.values(),
+        *vocabulary.TYPES.values(),
+        *vocabulary.FIELDS.values(),
+        "CASE WHEN THEN ELSE END CAST AS IN IS NOT NULL TRUE FALSE BETWEEN SYMMETRIC ESCAPE",
+        "AT TIME ZONE substr strpos extract FROM - , ( ) ::",
+    )
+    for word in written.split()
+}
+"""All that a part of a statement may consist of, beside names and the places of values."""
+
+
+def _words_of(condition: sql.Composable) -> set[str]:
+    text = NAME_OR_VALUE.sub(" ", condition.as_string(None))
+    return set(re.findall(r"[A-Za-z_0-9]+|[(),]|[^\sA-Za-z_0-9(),]+", text))
+
+
 def _answers(connection: psycopg.Connection[Any], condition: Any, values: Any) -> Any:
     """Return what is said of each row, None where that is an error."""
     statement = sql.SQL("SELECT ({}) IS NOT FALSE FROM x").format(condition)
@@ -110,6 +135,7 @@ def test_what_is_accepted_means_what_postgresql_reads(
     composed = _composed(text)
     if composed is None:
         return
+    assert _words_of(composed[0]) <= OURS
     # When the text itself is run, which only a test does, and what was made of it
     plain = _answers(connection, sql.SQL(text.replace("%", "%%")), {})
     ours = _answers(connection, *composed)
