@@ -54,6 +54,7 @@ CEILINGS = {
     "lake.load_upload": 1390,
     "lake.measure_changed": 1510,
     "lake.measure_quality": 1495,
+    "lake.measure_storage": 1015,
     "lake.put_function": 1440,
     "lake.put_quality_rules": 1670,
     "lake.query_records": 1520,

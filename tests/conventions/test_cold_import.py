@@ -17,6 +17,7 @@ NOT_AT_START = (
     "aws_xray_sdk",
     "pyarrow",
     "fastavro",
+    "sqlglot",
     "moto",
     "pytest",
     "infrastructure",

@@ -33,6 +33,7 @@ OTHER: dict[str, dict[str, Any]] = {
     "lake.extend_partitions": {"made": 0, "left": 0, "validated": 0},
     "lake.measure_changed": {"done": 1, "retry": 0, "dead": 0, "duplicate": 0},
     "lake.measure_quality": {"measured": 0, "left": 0, "forgotten": 0},
+    "lake.measure_storage": {"left": []},
     "lake.load_upload": {"outcome": "not_mine"},
     "lake.rotate_data_keys": {"tenants": 0, "own": 0, "persons": 0, "left": False},
     "lake.sweep_uploads": {"started": 0, "forgotten": 0},

@@ -15,18 +15,24 @@ from typing import Any
 
 from datapunk.context import WorkContext, continue_correlation, continue_trace, deadline_of, working
 from datapunk.database import load_queries, transaction
+from datapunk.errors import UnavailableError
 from datapunk.identity import Caller
 from datapunk.telemetry import logger, observe
 
 _SQL = Path(__file__).with_suffix(".sql")
 _GRACE = 1.0
+_NO_LEASE = 0
+"""The token of a run without a lease; those of leases are positive."""
 
 Run = Callable[[int], dict[str, Any]]
 LambdaHandler = Callable[[dict[str, Any], Any], dict[str, Any]]
 
 
-def scheduled_function(operation: str) -> Callable[[Run], LambdaHandler]:
-    """Turn `run(fencing_token)` into the Lambda handler of a schedule."""
+def scheduled_function(operation: str, *, harmless: bool = False) -> Callable[[Run], LambdaHandler]:
+    """Turn `run(fencing_token)` into the Lambda handler of a schedule.
+
+    A harmless run may overlap with another: without a database to lease from it goes on, with the token 0.
+    """
 
     def decorate(run: Run) -> LambdaHandler:
         @functools.wraps(run)
@@ -40,14 +46,20 @@ def scheduled_function(operation: str) -> Callable[[Run], LambdaHandler]:
                 caller=Caller(principal=operation),
             )
             with working(work):
-                token = _take(operation, context.aws_request_id, work.remaining() + _GRACE)
+                try:
+                    token = _take(operation, context.aws_request_id, work.remaining() + _GRACE)
+                except UnavailableError:
+                    if not harmless:
+                        raise
+                    token = _NO_LEASE
                 if token is None:
                     logger().info("run skipped: another one is at work")
                     return {"skipped": True}
                 try:
                     outcome = run(token)
                 finally:
-                    _release(operation, token)
+                    if token != _NO_LEASE:
+                        _release(operation, token)
                 elapsed = time.perf_counter() - started
                 observe("run_duration_seconds", elapsed, service=work.service, operation=operation)
                 logger().info("run", extra=outcome)

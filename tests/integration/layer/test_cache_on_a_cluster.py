@@ -19,6 +19,7 @@ from datapunk import cache, limits
 from datapunk.cache import repair, warming, writing
 from datapunk.cache.namespaces import Place
 from datapunk.cache.reading import forget, read
+from datapunk.lake import storage_usage
 from datapunk.settings import settings
 
 from infrastructure.local.paths import default_paths
@@ -95,7 +96,11 @@ def test_every_use_works_wherever_its_keys_lie(cluster: RedisCluster) -> None:
     writing.invalidate(NOTES.name, None, None, "test")
     forget()
     void = [read(CACHED, TENANT, key).answered for key in KEYS[1:20]]
+    held = storage_usage.in_cache()[storage_usage.WHOLE]
     # Then
+    told = cache.client().info("memory", target_nodes="primaries")
+    assert len(told) == 3
+    assert held == pytest.approx(sum(node["used_memory"] for node in told.values()), rel=0.25)
     assert {found[key].answered for key in KEYS[:60]} == {"hit-l2"}
     assert {key: item.version for key, item in found.items() if key != KEYS[0]} == {
         key: version for key, version in versions.items() if key != KEYS[0]

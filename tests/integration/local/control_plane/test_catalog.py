@@ -58,8 +58,9 @@ def test_every_function_is_there_with_its_settings(
         assert item.arn.endswith(f":function:{name}")
         assert item.log_group == f"/aws/lambda/{name}"
         assert item.code == str(PROJECT / "functions")
-        heavy = "AnalyticsLayer" in str(functions[item.operation]["Layers"])
-        layers = ("common", "analytics") if heavy else ("common",)
+        # What a function has of its own comes behind what all have.
+        named = ["CommonLayer", *(layer["Ref"] for layer in functions[item.operation]["Layers"])]
+        layers = [layer.removesuffix("Layer").lower() for layer in dict.fromkeys(named)]
         assert item.layers == tuple(str(PROJECT / "layers" / layer) for layer in layers)
         assert item.reserved_concurrency is None
 
@@ -145,6 +146,7 @@ def test_queues_and_schedules_are_there(catalog: Catalog) -> None:
         "lake-escalate_quarantine": "rate(15 minutes)",
         "lake-extend_partitions": "rate(1 day)",
         "lake-measure_quality": "rate(1 hour)",
+        "lake-measure_storage": "rate(5 minutes)",
         "lake-rotate_data_keys": "rate(1 day)",
         "lake-sweep_uploads": "rate(5 minutes)",
         "lake-warm_cache": "rate(1 minute)",

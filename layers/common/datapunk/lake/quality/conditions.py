@@ -16,6 +16,7 @@ from datapunk.lake.plan import Comparison, Condition, Logic
 from datapunk.lake.plan import Field as RowField
 from datapunk.lake.quality.rules import (
     Completeness,
+    Expression,
     InRange,
     Pattern,
     Predicate,
@@ -100,6 +101,7 @@ class Conditions:
             "uniqueness": self._alone,
             "reference": self._referring,
             "predicate": self._fulfilling,
+            "sql": self._expressed,
         }
 
     def passes(self, rule: RowRule) -> sql.Composed:
@@ -209,6 +211,24 @@ class Conditions:
             if not (item.operator == "is" and item.value in ("null", "not_null")):
                 open_column(self.dataset, rule, column.name)
         return self.made.condition(self.dataset, condition, self.table)
+
+    def _expressed(self, rule: Expression) -> sql.Composable:
+        from datapunk.lake.quality.expressions import compose_expression
+
+        return compose_expression(rule, self.columns(rule), self.made.bind).condition
+
+    def columns(self, rule: Expression) -> Callable[[str, bool], sql.Composable]:
+        """Return what makes the columns that an expression names."""
+
+        def column(name: str, only_null: bool) -> sql.Composable:  # noqa: FBT001 -- as the composer calls it
+            found = column_of(self.dataset, rule, name)
+            if not only_null:
+                found = open_column(self.dataset, rule, name)
+                if found.type in NEARNESS:
+                    raise refused(rule, f"{name} is {found.type}, which is not compared", "type")
+            return self.name(found)
+
+        return column
 
     def values(self, column: Column) -> sql.Composable:
         """Return the values of a numeric column as those of double precision."""

@@ -16,6 +16,7 @@ from datapunk.lake.columns import Column, ColumnType
 from datapunk.lake.datasets import Dataset
 from datapunk.lake.plan import Comparison, Condition, Logic, Select
 from datapunk.lake.privacy.disclosure import Disclosure
+from datapunk.lake.quality.blaming import blaming, is_of_types
 from datapunk.lake.quality.conditions import (
     NUMERIC,
     TIMES,
@@ -28,6 +29,7 @@ from datapunk.lake.quality.results import RuleResult, Shares
 from datapunk.lake.quality.rules import (
     CheckType,
     Distribution,
+    Expression,
     Freshness,
     MeanStatistic,
     Pattern,
@@ -65,15 +67,26 @@ def measure(
     """Measure rules over the rows that are there, and return what came of each type of them.
 
     `before` is what came of rules the last time, by their names. A rule that no longer makes sense scores 0
-    and says why. Raises DeadlineExceededError when it takes longer than `seconds`.
+    and says why, and so does an expression that cannot be computed for all rows. Expressions are measured
+    apart: of all rules only they fail because of a row, and the others shall not be measured twice for that.
+    Raises DeadlineExceededError when it takes longer than `seconds`.
     """
     until = time.monotonic() + seconds
 
     def run(chosen: Sequence[Rule]) -> list[Measured]:
         _limit(tx, until)
-        with tx.savepoint():
+        with blaming(chosen), tx.savepoint():
             return _Measurement(tx, dataset, chosen, before).run()
 
+    expressions = [rule for rule in rules if isinstance(rule, Expression)]
+    others = [rule for rule in rules if not isinstance(rule, Expression)]
+    return [item for chosen in (others, expressions) if chosen for item in _measured(chosen, run)]
+
+
+def _measured(
+    rules: Sequence[Rule], run: Callable[[Sequence[Rule]], list[Measured]]
+) -> list[Measured]:
+    """Measure rules together, or without those that cannot be measured, of which it is said why."""
     try:
         return run(rules)
     except InvalidInputError:
@@ -113,8 +126,24 @@ def require_measurable(tx: Transaction, dataset: Dataset, rules: Sequence[Rule])
     """Raise InvalidInputError for a rule that makes no sense for the dataset, whatever its rows are."""
     for rule in rules:
         _require_readable(tx, dataset, rule)
-        with tx.savepoint():
-            _Measurement(tx, dataset, [rule], {}).run(empty=True)
+        try:
+            with blaming([rule]), tx.savepoint():
+                _Measurement(tx, dataset, [rule], {}).run(empty=True)
+        except InvalidInputError as error:
+            raise _located(tx, dataset, rule, error) from error
+
+
+def _located(
+    tx: Transaction, dataset: Dataset, rule: Rule, error: InvalidInputError
+) -> InvalidInputError:
+    """Return the error with the part of an expression that it is about, as far as there is one."""
+    if not isinstance(rule, Expression) or not is_of_types(error.__cause__):
+        return error
+    from datapunk.lake.quality.expressions import find_culprit
+
+    part = find_culprit(tx, dataset, rule)
+    said = error.errors[0]
+    return refused(rule, f"{part}: {said.message}", said.code) if part else error
 
 
 def _require_readable(tx: Transaction, dataset: Dataset, rule: Rule) -> None:
@@ -122,6 +151,7 @@ def _require_readable(tx: Transaction, dataset: Dataset, rule: Rule) -> None:
     patterns = [rule.pattern] if isinstance(rule, Pattern) else []
     where = (read_predicate(dataset, rule),) if isinstance(rule, Predicate) else ()
     patterns += _texts(where, _REGULAR)
+    patterns += _patterns(rule) if isinstance(rule, Expression) else []
     try:
         with tx.savepoint(), bad_search(Select(dataset, (), where=where)):
             for pattern in patterns:
@@ -132,6 +162,12 @@ def _require_readable(tx: Transaction, dataset: Dataset, rule: Rule) -> None:
         raise refused(rule, "PostgreSQL cannot read the pattern", "pattern") from error
     except RestError as error:
         raise refused(rule, error.message.rstrip("."), "predicate") from error
+
+
+def _patterns(rule: Expression) -> list[str]:
+    from datapunk.lake.quality.expressions import compose_expression
+
+    return compose_expression(rule, lambda *_: sql.SQL(""), lambda _: sql.SQL("")).patterns
 
 
 def _texts(conditions: Sequence[Condition], operators: Sequence[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Rules of quality, as they are declared: data, never SQL.
+"""Rules of quality, as they are declared: data, never SQL that is run as it is.
 
 What must hold of every row is the dataset's own declaration, and holds when it is written. These rules are
 measured over the rows that are there, and may hold for most of them only.
@@ -29,6 +29,7 @@ class CheckType(StrEnum):
     UNIQUENESS = "uniqueness"
     REFERENCE = "reference"
     PREDICATE = "predicate"
+    SQL = "sql"
     FRESHNESS = "freshness"
     DISTRIBUTION = "distribution"
 
@@ -156,6 +157,22 @@ class Predicate(_Rule):
     )
 
 
+class Expression(_Rule):
+    """A row passes for which the expression is not false, as with CHECK in SQL.
+
+    It is read and composed anew, never sent as it is: `vocabulary` lists what it may say.
+    """
+
+    check_type: Literal["sql"]
+    expression: Annotated[str, StringConstraints(min_length=1, max_length=_LONGEST_PREDICATE)] = (
+        Field(
+            description="A condition in SQL over the columns of one row, without queries, aggregates and "
+            "windows.",
+            examples=["ended_at IS NULL OR ended_at > started_at"],
+        )
+    )
+
+
 class Freshness(_Rule):
     """Scores 1 while the newest value is at most so old, and limit/age from then on; 0 without any."""
 
@@ -231,7 +248,7 @@ class Distribution(_Rule):
     measure: Annotated[MeanStatistic | StabilityStatistic, Field(discriminator="statistic")]
 
 
-RowRule = Completeness | Typed | InRange | Pattern | Uniqueness | Referring | Predicate
+RowRule = Completeness | Typed | InRange | Pattern | Uniqueness | Referring | Predicate | Expression
 """Rules that each row passes or not."""
 Rule = Annotated[RowRule | Freshness | Distribution, Field(discriminator="check_type")]
 
