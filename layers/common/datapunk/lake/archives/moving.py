@@ -23,7 +23,7 @@ from datapunk import audit
 from datapunk.context import remaining_seconds
 from datapunk.database import Transaction, beside, load_queries, transaction
 from datapunk.database.failures import is_outdated, violated_reference
-from datapunk.errors import DatapunkError
+from datapunk.errors import ConflictError, DatapunkError
 from datapunk.events import CloudEvent
 from datapunk.identity import SYSTEM, Caller
 from datapunk.lake.archives.catalogue import (
@@ -39,12 +39,13 @@ from datapunk.lake.archives.writing import (
     partition_of,
 )
 from datapunk.lake.columns import SQL_TYPES
-from datapunk.lake.datasets import Dataset, find_dataset, referencing
+from datapunk.lake.datasets import Dataset, find_dataset
 from datapunk.lake.partitions import (
     OWNER_ROLE,
     SCHEMA,
     add_month,
     bounded_locks,
+    is_referenced,
     partition_name,
 )
 from datapunk.lake.telling import SOURCE
@@ -94,6 +95,7 @@ def archive_partitions(today: dt.date) -> dict[str, Any]:
                 _leave(left, "time", item["name"], month)
                 continue
             try:
+                part_month(caller, item["name"], month)
                 moved = archive_month(caller, item["name"], month)
             except LeftError as error:
                 _leave(left, error.reason, item["name"], month)
@@ -119,10 +121,7 @@ def first_kept(today: dt.date, months: int) -> dt.date:
 
 
 def _due(caller: Caller, name: str, today: dt.date) -> list[dt.date]:
-    """Return the months that are to be archived, earliest first.
-
-    Rows that are older than any partition stand in the default one; they get partitions of their own here.
-    """
+    """Return the months that are to be archived, earliest first, those of the default partition too."""
     with transaction(caller) as tx:
         dataset = find_dataset(tx, name)
         if dataset.retention_months is None:
@@ -138,9 +137,6 @@ def _due(caller: Caller, name: str, today: dt.date) -> list[dt.date]:
                 archive_queries()["resting"], {"dataset_id": dataset.id, "days": RESTING_DAYS}
             )
         }
-    for month in loose:
-        if month not in resting and month not in parted:
-            part_month(caller, name, month)
     return [month for month in sorted({*parted, *loose}) if month not in resting]
 
 
@@ -167,7 +163,8 @@ def _loose(tx: Transaction, dataset: Dataset, before: dt.date) -> list[dt.date]:
 def part_month(caller: Caller, name: str, month: dt.date) -> None:
     """Give a dataset a partition for a month, with the rows of it that the default partition has.
 
-    Where it has one already nothing changes. Raises ContentionError when others are at work for long.
+    Where it has one already nothing changes. Raises LeftError when rows elsewhere refer to such rows,
+    ContentionError when others are at work for long.
     """
     with transaction(caller) as tx:
         bounded_locks(tx)
@@ -182,7 +179,10 @@ def part_month(caller: Caller, name: str, month: dt.date) -> None:
             "kind": SQL_TYPES[column.type],
         }
         with tx.acting_as(OWNER_ROLE):
-            add_month(tx, table, month)
+            try:
+                add_month(tx, table, month)
+            except ConflictError as error:
+                raise LeftError("referenced") from error
 
 
 def archive_month(caller: Caller, name: str, month: dt.date) -> int:
@@ -194,8 +194,8 @@ def archive_month(caller: Caller, name: str, month: dt.date) -> int:
     try:
         with transaction(caller) as tx:
             dataset = find_dataset(tx, name)
-            _require_unreferenced(tx, dataset, month)
             with tx.acting_as(OWNER_ROLE):
+                _require_unreferenced(tx, dataset, month)
                 copied = copy_month(tx, dataset, month, _beginner(caller, dataset, month, begun))
         if copied.rows:
             _drop(caller, dataset, month, copied)
@@ -208,6 +208,12 @@ def archive_month(caller: Caller, name: str, month: dt.date) -> int:
         _give_up(caller, begun)
         raise
     return copied.rows
+
+
+def _require_unreferenced(tx: Transaction, dataset: Dataset, month: dt.date) -> None:
+    """Raise LeftError before a month is copied for nothing: PostgreSQL would not let the partition go."""
+    if is_referenced(tx, dataset.table_name, partition_of(dataset, month)):
+        raise LeftError("referenced")
 
 
 def _beginner(
@@ -322,19 +328,3 @@ def _give_up(caller: Caller, begun: list[UUID]) -> None:
             tx.execute(archive_queries()["give_up"], {"ids": begun})
     except DatapunkError as error:
         logger().warning("objects are left until they are dead", extra={"code": error.code})
-
-
-def _require_unreferenced(tx: Transaction, dataset: Dataset, month: dt.date) -> None:
-    """Raise LeftError when rows of other datasets, or of other months, refer to rows of the month."""
-    partition = partition_of(dataset, month)
-    for other, link in referencing(tx, dataset.name):
-        pairs = zip(link.columns, link.references or dataset.key, strict=True)
-        condition = sql.SQL(" AND ").join(
-            sql.SQL("theirs.{} = ours.{}").format(sql.Identifier(theirs), sql.Identifier(ours))
-            for theirs, ours in pairs
-        )
-        question = sql.SQL("SELECT EXISTS (SELECT FROM {} AS theirs JOIN ONLY {} AS ours ON {})")
-        with tx.acting_as(OWNER_ROLE):
-            found = tx.value(question.format(other.table, partition, condition))
-        if found:
-            raise LeftError("referenced")

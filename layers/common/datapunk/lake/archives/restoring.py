@@ -8,7 +8,7 @@ the archive says of them in clear is emptied on the way.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any
 from uuid import UUID
 
@@ -36,7 +36,7 @@ from datapunk.lake.archives.catalogue import (
     object_key,
 )
 from datapunk.lake.archives.following import followed
-from datapunk.lake.archives.moving import part_month
+from datapunk.lake.archives.moving import LeftError, part_month
 from datapunk.lake.archives.writing import object_digest, opened
 from datapunk.lake.columns import SQL_TYPES, Column, ColumnType
 from datapunk.lake.datasets import OWNER_ROLE, Dataset, find_dataset
@@ -93,7 +93,8 @@ def restore_archive(name: str, archive: UUID) -> Restored:
         dataset = find_dataset(tx, name)
         row = hold_archive(tx, dataset, archive)
     if row["state"] == "archived":
-        part_month(caller, name, row["month"])
+        with suppress(LeftError):  # then the default partition takes the rows
+            part_month(caller, name, row["month"])
     with transaction() as tx:
         dataset = find_dataset(tx, name, hold=True)
         row = hold_archive(tx, dataset, archive)
