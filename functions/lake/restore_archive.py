@@ -1,4 +1,4 @@
-"""POST /v1/lake/datasets/{dataset}/archives/{archive}/restoration: bring archived rows back into the table."""
+"""POST /v1/lake/datasets/{dataset}/archives/{archive}/restoration: bring archived rows back."""
 
 from typing import Annotated
 from uuid import UUID

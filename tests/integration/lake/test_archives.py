@@ -75,7 +75,13 @@ def test_the_oldest_of_fourteen_months(archives: Archives) -> None:
         "SELECT convert_from(body, 'UTF8') FROM platform.outbox"
         " WHERE routing_key LIKE '%lake.records.archived'"
     )
-    assert archive["id"] in event
+    assert json.loads(event)["data"] == {
+        "dataset": "readings",
+        "version": 1,
+        "month": archive["month"],
+        "count": 40,
+        "archives": [archive["id"]],
+    }
 
 
 STEPS: list[tuple[Any, str]] = [

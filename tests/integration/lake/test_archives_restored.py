@@ -210,3 +210,45 @@ def test_another_tenants_archives(archives: Archives, invoke: Invoker) -> None:
 def rows_definition() -> dict[str, Any]:
     """Return a definition with a key and nothing else."""
     return {"columns": [{"name": "id", "type": "integer"}], "key": ["id"]}
+
+
+def test_values_of_every_type(archives: Archives, invoke: Invoker) -> None:
+    # Given rows without a key, whose values have digits to lose
+    archives.name = "kinds"
+    kinds = ["text", "integer", "number", "decimal", "boolean", "date", "timestamp", "uuid", "json"]
+    kinds += ["integer_range", "decimal_range", "date_range", "timestamp_range"]
+    columns: list[dict[str, Any]] = [{"name": f"c_{kind}", "type": kind} for kind in kinds]
+    columns += [{"name": "near", "type": "vector", "vector": {"dimension": 3}}]
+    columns += [{"name": "at", "type": "timestamp"}]
+    archives.create(columns=columns, key=[], retention_months=1)
+    month = months()[0]
+    full = {
+        "c_text": "\\N \t,\"'\n",
+        "c_integer": -(2**63),
+        "c_number": 0.1 + 0.2,
+        "c_decimal": "-12345678901234567890123456789012345678901.000",
+        "c_boolean": False,
+        "c_date": "0999-12-31",
+        "c_timestamp": "9999-12-31T23:59:59.999999Z",
+        "c_uuid": "5f0c8a1e-2b7d-4c39-8e64-9a1b2c3d4e5f",
+        "c_json": {"a": [1, None, "\\"], "b": "\u2028"},
+        "c_integer_range": "[1,5)",
+        "c_decimal_range": "(,1.50]",
+        "c_date_range": "[2024-02-29,)",
+        "c_timestamp_range": "empty",
+        "near": [0.1, -1e-8, 16777217],
+        "at": f"{month:%Y-%m}-01T00:00:00Z",
+    }
+    archives.insert([full, {"at": full["at"]}, full])
+    query = {"order": "c_integer"}
+    before = archives.records(month, **query)
+    assert len(before) == 3
+    # When
+    archives.run()
+    assert archives.records(month, **query) == []
+    archives.restore(archives.listed()[0]["id"])
+    # Then
+    assert archives.records(month, **query) == before
+    # Then new rows get numbers of their own
+    archives.insert([full])
+    assert len(archives.records(month, **query)) == 4

@@ -34,7 +34,6 @@ from datapunk.lake.archives.catalogue import remove_outlived
 from datapunk.lake.changes import (
     AddColumn,
     Change,
-    ColumnChange,
     DatasetChanges,
     SetChecks,
     SetMasking,
@@ -167,7 +166,9 @@ def _delete(name: str, if_match: str | None) -> dict[str, str]:
 def _event(kind: str, dataset: Dataset, changes: Sequence[Change] | None) -> CloudEvent:
     data: dict[str, Any] = {"dataset": dataset.name, "version": dataset.version}
     if changes is not None:
-        data["changes"] = [_told(change) for change in changes]
+        data["changes"] = [
+            {"op": change.op, "column": _named(dataset, change)} for change in changes
+        ]
     return CloudEvent(
         source=SOURCE,
         type=kind,
@@ -177,13 +178,9 @@ def _event(kind: str, dataset: Dataset, changes: Sequence[Change] | None) -> Clo
     )
 
 
-def _told(change: Change) -> dict[str, Any]:
+def _named(dataset: Dataset, change: Change) -> str:
     if isinstance(change, SetRetention):
-        return {"op": change.op}
-    return {"op": change.op, "column": _named(change)}
-
-
-def _named(change: ColumnChange) -> str:
+        return dataset.event_time or ""
     return change.column.name if isinstance(change, AddColumn) else change.column
 
 
