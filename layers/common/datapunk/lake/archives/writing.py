@@ -26,11 +26,15 @@ from datapunk.lake.columns import ColumnType
 from datapunk.lake.datasets import ROW_ID, Dataset
 from datapunk.lake.parsing import JSON, PARQUET
 from datapunk.lake.partitions import SCHEMA, partition_name
+from datapunk.lake.privacy.cells import searchable
 from datapunk.storage.reading import PART_BYTES, ObjectFile, look_up
 from datapunk.storage.writing import uploading
 
 PART_ROWS = 250_000
-"""Of one archive, so that it can be restored within a request; a month that has more is several archives."""
+"""Of one archive, which is restored within a request; a month that has more rows is several archives.
+
+Each searchable column costs a restoration as much as all else does, so there are as many fewer rows.
+"""
 PART_CHARACTERS = 256 * 1024 * 1024
 """Of the values of one archive, as texts; the same for wide rows."""
 MARK: LiteralString = "hashtextextended(ctid::text || ' ' || xmin::text, 0)"
@@ -186,6 +190,7 @@ def _write(
 ) -> Written:
     key = object_key(tx.caller.tenant, dataset.name, month, archive, Part.ROWS)
     before, characters = reader.rows, 0
+    most = max(1, PART_ROWS // (1 + len(searchable(dataset))))
     name = f"{dataset.name}-{month:%Y-%m}.parquet"
     typed = [
         Typed(item.name, ColumnType.TEXT if item.encrypted else item.type, item.dimension)
@@ -198,7 +203,7 @@ def _write(
     ):
         for texts in reader.batches():
             characters += add(texts)
-            if reader.rows - before >= PART_ROWS or characters >= PART_CHARACTERS:
+            if reader.rows - before >= most or characters >= PART_CHARACTERS:
                 break
     first, last = (_time(text) for text in (reader.first, reader.last))
     written = Written(archive, reader.rows - before, upload.size, upload.sha256, first, last)
