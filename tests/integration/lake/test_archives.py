@@ -151,7 +151,8 @@ def test_rows_written_while_the_month_is_copied_stay(
 
     def slow(*arguments: Any) -> Any:
         copied = copy(*arguments)
-        _elsewhere(archives, more)
+        with psycopg.connect(archives.database) as connection:
+            _write(connection, archives, more)
         return copied
 
     # When
@@ -162,20 +163,24 @@ def test_rows_written_while_the_month_is_copied_stay(
     assert len(archives.records(oldest)) == 4
     assert archives.listed() == []
     assert archives.objects() == []
-    # When nobody writes
+    # When somebody has written to the month and not decided yet
     monkeypatch.setattr(moving, "copy_month", copy)
-    # Then
+    with psycopg.connect(archives.database) as connection:
+        _write(connection, archives, rows_of(oldest, 1, first=100))
+        # Then he is waited for, and not long
+        assert archives.run()["left"] == {"contention": 1}
+        connection.rollback()
+    # When nobody writes / Then
     assert archives.run()["rows"] == 4
 
 
-def _elsewhere(archives: Archives, rows: list[dict[str, Any]]) -> None:
+def _write(connection: psycopg.Connection, archives: Archives, rows: list[dict[str, Any]]) -> None:
     """Write rows from another connection, as another environment does."""
     ((table,),) = archives.sql("SELECT table_name FROM lake.datasets", "public")
     values = ", ".join(f"({row['id']}, '{row['at']}', {row['ppm']})" for row in rows)
     insert = f"INSERT INTO lake_data.{table} (id, at, ppm) VALUES {values}"
-    with psycopg.connect(archives.database) as connection:
-        connection.execute("SET ROLE lake_owner")
-        connection.execute(insert.encode())
+    connection.execute("SET ROLE lake_owner")
+    connection.execute(insert.encode())
 
 
 def test_two_runs_at_once_make_one_effect(
