@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from datapunk.errors import UnavailableError
-from datapunk.lake.archives import moving
+from datapunk.lake.archives import moving, writing
 
 from tests.support.archiving import Archives, months, rows_of
 from tests.support.invoking import Invoker
@@ -58,6 +58,35 @@ def test_a_dataset_that_fails_stops_no_other(
     # Then nothing is begun, and what was left comes with the next run
     assert invoke.sample(OPERATION)["left"] == {"time": 1}
     assert datasets[0].run()["months"] == 1
+
+
+@pytest.mark.parametrize("wrong", ["time", "value"])
+def test_a_month_that_cannot_be_copied_stays(
+    wrong: str, database: str, bucket: str, invoke: Invoker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given two rows, of which each is an archive, and what is wrong when the first is there
+    archives = Archives(invoke, bucket, database)
+    archives.create()
+    archives.insert(rows_of(months()[0], 2))
+    for limit in ("PART_ROWS", "_FIRST_ROWS", "_MOST_ROWS"):
+        monkeypatch.setattr(writing, limit, 1)
+    manifest = writing._write_manifest
+
+    def failing(*arguments: Any) -> None:
+        manifest(*arguments)
+        raise ValueError("not a time")
+
+    # When
+    with monkeypatch.context() as patch:
+        if wrong == "time":
+            patch.setattr(writing, "COPY_SECONDS", -1.0)
+        else:
+            patch.setattr(writing, "_write_manifest", failing)
+        outcome = archives.run()
+    # Then
+    assert outcome["left"] == {{"time": "deadline_exceeded", "value": "internal"}[wrong]: 1}
+    assert archives.objects() == []
+    assert len(archives.records(months()[0])) == 2
 
 
 def test_how_long_rows_are_kept_is_declared_and_changed(

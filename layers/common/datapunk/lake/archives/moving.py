@@ -10,10 +10,12 @@ catalogue tells which.
 from __future__ import annotations
 
 import datetime as dt
+import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from psycopg import sql
@@ -61,6 +63,7 @@ COMPARE_SECONDS = 5.0
 MOST_MONTHS = 24
 """Months of one dataset that the default partition gives up in one run."""
 _RESERVE = 30.0
+T = TypeVar("T")
 _SQL = Path(__file__).parent.parent / "datasets.sql"
 
 
@@ -81,37 +84,53 @@ def archive_partitions(today: dt.date) -> dict[str, Any]:
     with transaction(SYSTEM) as tx:
         tx.execute(archive_queries()["give_up_dead"], {"seconds": DEAD_SECONDS})
         datasets = tx.all(archive_queries()["due"])
+    # Whoever has the most to move is not to be first every day.
+    random.shuffle(datasets)
     months = rows = 0
     left: Counter[str] = Counter()
     for item in datasets:
         caller = Caller(principal=SYSTEM.principal, tenant=item["tenant"])
-        try:
-            due = _due(caller, item["name"], today)
-        except DatapunkError as error:
-            _leave(left, error.code, item["name"], None)
-            continue
-        for month in due:
-            if remaining_seconds() < _RESERVE:
-                _leave(left, "time", item["name"], month)
+        for month, outcome in _archive_dataset(caller, item["name"], today):
+            if isinstance(outcome, int):
+                months += outcome > 0
+                rows += outcome
                 continue
-            try:
-                part_month(caller, item["name"], month)
-                moved = archive_month(caller, item["name"], month)
-            except LeftError as error:
-                _leave(left, error.reason, item["name"], month)
-            except DatapunkError as error:
-                _leave(left, error.code, item["name"], month)
-            else:
-                months += moved > 0
-                rows += moved
+            left[outcome] += 1
+            extra = {"tenant": caller.tenant, "dataset": item["name"], "reason": outcome}
+            logger().warning("month not archived", extra={**extra, "month": month})
     removed = remove_outlived(SYSTEM)
     return {"months": months, "rows": rows, "removed": removed, "left": dict(left)}
 
 
-def _leave(left: Counter[str], reason: str, dataset: str, month: dt.date | None) -> None:
-    left[reason] += 1
-    extra = {"dataset": dataset, "month": f"{month:%Y-%m}" if month else "", "reason": reason}
-    logger().warning("month not archived", extra=extra)
+def _archive_dataset(caller: Caller, name: str, today: dt.date) -> Iterator[tuple[str, int | str]]:
+    """Yield each month of a dataset that is due, with its rows that were moved or why it was left."""
+    due = _tried(lambda: _due(caller, name, today))
+    if isinstance(due, str):
+        yield "", due
+        return
+    for month in due:
+        if remaining_seconds() < _RESERVE:
+            yield f"{month:%Y-%m}", "time"
+        else:
+            yield f"{month:%Y-%m}", _tried(partial(_move, caller, name, month))
+
+
+def _tried(work: Callable[[], T]) -> T | str:
+    """Do work and return what it does; where it fails, why."""
+    try:
+        return work()
+    except LeftError as error:
+        return error.reason
+    except DatapunkError as error:
+        return error.code
+    except Exception:  # noqa: BLE001 -- what is wrong with one dataset stops no other
+        logger().exception("archiving failed")
+        return "internal"
+
+
+def _move(caller: Caller, name: str, month: dt.date) -> int:
+    part_month(caller, name, month)
+    return archive_month(caller, name, month)
 
 
 def first_kept(today: dt.date, months: int) -> dt.date:
@@ -204,7 +223,7 @@ def archive_month(caller: Caller, name: str, month: dt.date) -> int:
         if is_outdated(error):
             raise LeftError("gone") from error
         raise
-    except LeftError:
+    except Exception:
         _give_up(caller, begun)
         raise
     return copied.rows

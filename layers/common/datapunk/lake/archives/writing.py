@@ -7,6 +7,7 @@ made anew when rows come back.
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -39,6 +40,8 @@ PART_CHARACTERS = 256 * 1024 * 1024
 """Of the values of one archive, as texts; the same for wide rows."""
 MARK: LiteralString = "hashtextextended(ctid::text || ' ' || xmin::text, 0)"
 """What tells one state of a row from every other: where it stands, and which transaction put it there."""
+COPY_SECONDS = 600.0
+"""How long one month may be copied: one that is too large for it stays, and takes no other's time."""
 _CHUNK = 1024 * 1024
 _FIRST_ROWS, _MOST_ROWS, _GROWTH = 100, 5_000, 4
 _RESERVE = 15.0
@@ -147,6 +150,7 @@ class _Reader:
         self._cursor = cursor
         self._event_time = event_time
         self._ask = _FIRST_ROWS
+        self._until = time.monotonic() + COPY_SECONDS
         self._next: list[tuple[int, list[str | None]]] = cursor.fetchmany(self._ask)
         self.rows = self.marks = 0
         self.first = self.last = ""
@@ -161,7 +165,7 @@ class _Reader:
     def batches(self) -> Iterator[Texts]:
         """Yield rows; their number, marks and times are added to the reader's."""
         while self._next:
-            if remaining_seconds() < _RESERVE:
+            if remaining_seconds() < _RESERVE or time.monotonic() > self._until:
                 raise DeadlineExceededError(
                     f"After {self.rows:,} rows the time for archiving the month was over."
                 )
@@ -252,5 +256,5 @@ def _text(column: ArchivedColumn) -> sql.Composed:
 
 
 def _time(text: str) -> datetime:
-    time = datetime.fromisoformat(text)
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
