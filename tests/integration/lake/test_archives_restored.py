@@ -6,6 +6,7 @@ from typing import Any
 
 import boto3
 import pytest
+from datapunk.lake.archives import restoring
 
 from tests.support.archiving import Archives, months, rows_of
 from tests.support.invoking import Invoker
@@ -116,11 +117,17 @@ def test_into_the_columns_that_there_are_now(archives: Archives) -> None:
     archives.change({"op": "add_column", "column": {"name": "note", "type": "integer"}})
     archives.change({"op": "rename_column", "column": "co2", "name": "ppm"})
     archives.change({"op": "widen_column", "column": "ppm", "type": "text"})
+    archives.change({"op": "deprecate_column", "column": "flags", "reason": "others are meant"})
+    archives.change(
+        {"op": "drop_column", "column": "flags"},
+        {"op": "add_column", "column": {"name": "flags", "type": "json"}},
+    )
     restored = archives.restore(archive["id"])
     # Then
-    assert (restored["restored"], restored["dropped"]) == (7, ["note"])
+    assert (restored["restored"], restored["dropped"]) == (7, ["flags", "note"])
     assert archives.records(oldest) == [
-        {**row, "ppm": f"{row['id']}.10", "site": "mlo", "note": None} for row in before
+        {**row, "ppm": f"{row['id']}.10", "site": "mlo", "note": None, "flags": None}
+        for row in before
     ]
 
 
@@ -141,7 +148,9 @@ def test_rows_that_do_not_fit_any_more(archives: Archives) -> None:
     assert archives.restore(archive["id"])["restored"] == 3
 
 
-def test_persons_in_archives(archives: Archives, invoke: Invoker) -> None:
+def test_persons_in_archives(
+    archives: Archives, invoke: Invoker, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # Given visits of two persons, long ago
     archives.name = "visits"
     archives.create(**VISITS)
@@ -170,8 +179,19 @@ def test_persons_in_archives(archives: Archives, invoke: Invoker) -> None:
     assert erased["datasets"] == [
         {"dataset": "visits", "rows": 0, "emptied": ["phone"], "left": [], "archives": 1}
     ]
-    # When
+    # When an erasure would begin while rows come back, it waits, since it could not see them
+    store, waits = restoring._Restoration._store, list[Any]()
+
+    def asked(restoration: Any) -> int:
+        ((free,),) = archives.sql(
+            "SELECT pg_try_advisory_xact_lock(hashtextextended('lake.erasures public', 0))"
+        )
+        waits.append(not free)
+        return store(restoration)
+
+    monkeypatch.setattr(restoring._Restoration, "_store", asked)
     restored = archives.restore(archive["id"])
+    assert waits == [True]
     # Then the other is back and found by his values; of her there are key and person alone
     assert restored["restored"] == 2
     ann, bob = archives.records(month)
@@ -252,3 +272,20 @@ def test_values_of_every_type(archives: Archives, invoke: Invoker) -> None:
     # Then new rows get numbers of their own
     archives.insert([full])
     assert len(archives.records(month, **query)) == 4
+
+
+def test_places(geo_database: str, bucket: str, invoke: Invoker) -> None:
+    # Given
+    archives = Archives(invoke, bucket, geo_database, "places")
+    columns = [{"name": "at", "type": "date"}, {"name": "place", "type": "geo", "geo": {}}]
+    archives.create(columns=columns, key=["at"])
+    month = months()[0]
+    shape = {"type": "LineString", "coordinates": [[-155.576, 19.536], [0.1, -89.999999999]]}
+    archives.insert([{"at": f"{month:%Y-%m}-05", "place": shape}])
+    before = archives.records(month, order="at")
+    assert before[0]["place"] == shape
+    # When
+    assert archives.run()["rows"] == 1
+    archives.restore(archives.listed()[0]["id"])
+    # Then
+    assert archives.records(month, order="at") == before

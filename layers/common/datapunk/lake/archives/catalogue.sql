@@ -66,6 +66,12 @@ WHERE id = %(id)s
 -- name: count
 SELECT count(*) FROM lake.archives WHERE dataset_id = %(dataset_id)s AND state IN ('archived', 'restored')
 
+-- name: erase_alone
+SELECT pg_advisory_xact_lock(hashtextextended('lake.erasures ' || platform.current_tenant(), 0))
+
+-- name: nobody_erases
+SELECT pg_advisory_xact_lock_shared(hashtextextended('lake.erasures ' || platform.current_tenant(), 0))
+
 -- name: erased
 INSERT INTO lake.erasures (subject) SELECT unnest(%(subjects)s::bytea[])
 ON CONFLICT (tenant, subject) DO UPDATE SET erased_at = clock_timestamp()

@@ -98,6 +98,8 @@ def restore_archive(name: str, archive: UUID) -> Restored:
     with transaction() as tx:
         dataset = find_dataset(tx, name, hold=True)
         row = hold_archive(tx, dataset, archive)
+        if dataset.subject:
+            tx.execute(archive_queries()["nobody_erases"])
         columns = [ArchivedColumn.model_validate(item) for item in row["columns"]]
         pairs = followed(tx, dataset, row["version"], columns)
         kept = {archived.name for archived, _ in pairs}

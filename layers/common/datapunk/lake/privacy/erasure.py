@@ -73,6 +73,8 @@ def erase_person(tx: Transaction, person: Person) -> Erasure:
     Doing it again is no error: what was written about the person since is erased too. Writers at work on rows
     about them are waited for.
     """
+    # Rows that come back from archives meanwhile are waited for: they would not be seen here.
+    tx.execute(archive_queries()["erase_alone"])
     subjects = list(_subjects(tx))
     keys = DataKeys(tx)
     # As each dataset writes it: a number has one text only, and so has a UUID.
