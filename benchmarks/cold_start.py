@@ -27,6 +27,7 @@ EDGE = "datapunk.http"
 # a tenth more. The edge's is the budget that architecture and performance pages state.
 CEILINGS = {
     EDGE: 925,
+    "lake.archive_partitions": 1345,
     "lake.call_function": 1470,
     "lake.change_dataset": 1525,
     "lake.check_health": 1190,
@@ -47,6 +48,7 @@ CEILINGS = {
     "lake.get_quality": 1670,
     "lake.infer_dataset": 1270,
     "lake.insert_records": 1495,
+    "lake.list_archives": 1340,
     "lake.list_datasets": 1290,
     "lake.list_functions": 1265,
     "lake.list_quarantine": 1425,
@@ -59,6 +61,7 @@ CEILINGS = {
     "lake.put_quality_rules": 1670,
     "lake.query_records": 1520,
     "lake.read_rest": 1510,
+    "lake.restore_archive": 1625,
     "lake.release_quarantined": 1440,
     "lake.rotate_data_keys": 1060,
     "lake.scan_dataset": 1345,

@@ -142,6 +142,40 @@ CREATE FUNCTION platform.sees(tenant text) RETURNS boolean
 
 COMMENT ON FUNCTION platform.sees(tenant text) IS 'Whether the transaction''s caller may see rows of a tenant; only the platform''s own lookups are ''*''.';
 
+CREATE TABLE lake.archives (
+    id uuid NOT NULL,
+    tenant text DEFAULT platform.current_tenant() NOT NULL,
+    dataset_id uuid,
+    dataset text NOT NULL,
+    month date NOT NULL,
+    state text DEFAULT 'writing'::text NOT NULL,
+    version integer NOT NULL,
+    rows bigint,
+    bytes bigint,
+    sha256 text,
+    first_event timestamp with time zone,
+    last_event timestamp with time zone,
+    columns jsonb NOT NULL,
+    begun_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    archived_at timestamp with time zone,
+    restored_at timestamp with time zone,
+    restored_rows bigint,
+    left_alone bigint,
+    CONSTRAINT archives_check CHECK (((state = ANY (ARRAY['writing'::text, 'removed'::text])) OR ((rows IS NOT NULL) AND (sha256 IS NOT NULL) AND (archived_at IS NOT NULL)))),
+    CONSTRAINT archives_check1 CHECK (((state = 'restored'::text) <= (restored_at IS NOT NULL))),
+    CONSTRAINT archives_state_check CHECK ((state = ANY (ARRAY['writing'::text, 'archived'::text, 'restored'::text, 'removed'::text])))
+);
+
+ALTER TABLE ONLY lake.archives FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE lake.archives IS 'Months of rows that are, or were, in storage in place of the table.';
+
+COMMENT ON COLUMN lake.archives.state IS 'writing: the table has the rows still. removed: the object is going to be, nobody needs it.';
+
+COMMENT ON COLUMN lake.archives.columns IS 'The columns of the file, as its manifest has them.';
+
+COMMENT ON COLUMN lake.archives.left_alone IS 'Rows that a restoration left out since the table had their key.';
+
 CREATE TABLE lake.data_keys (
     id bigint NOT NULL,
     tenant text DEFAULT platform.current_tenant() NOT NULL,
@@ -208,8 +242,10 @@ CREATE TABLE lake.datasets (
     event_time text,
     compatibility text DEFAULT 'backward'::text NOT NULL,
     subject text,
+    retention_months integer,
     CONSTRAINT datasets_compatibility_check CHECK ((compatibility = ANY (ARRAY['none'::text, 'backward'::text, 'forward'::text, 'full'::text]))),
-    CONSTRAINT datasets_name_check CHECK ((name ~ '^[a-z][a-z0-9_]{0,62}$'::text))
+    CONSTRAINT datasets_name_check CHECK ((name ~ '^[a-z][a-z0-9_]{0,62}$'::text)),
+    CONSTRAINT datasets_retention_months_check CHECK (((retention_months >= 1) AND (retention_months <= 1200)))
 );
 
 ALTER TABLE ONLY lake.datasets FORCE ROW LEVEL SECURITY;
@@ -219,6 +255,18 @@ COMMENT ON COLUMN lake.datasets.links IS 'References to other datasets of the te
 COMMENT ON COLUMN lake.datasets.event_time IS 'The column whose months are the partitions of the table; null for a table that has none.';
 
 COMMENT ON COLUMN lake.datasets.subject IS 'The column that names the person a row is about; null where rows are about nobody.';
+
+COMMENT ON COLUMN lake.datasets.retention_months IS 'Months after which a month of rows goes to storage; null: rows are kept in the table for ever.';
+
+CREATE TABLE lake.erasures (
+    tenant text DEFAULT platform.current_tenant() NOT NULL,
+    subject bytea NOT NULL,
+    erased_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
+ALTER TABLE ONLY lake.erasures FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE lake.erasures IS 'Who was erased, as a digest under the tenant''s index key: what archives say of them does not come back.';
 
 CREATE TABLE lake.functions (
     tenant text DEFAULT platform.current_tenant() NOT NULL,
@@ -781,6 +829,9 @@ ALTER TABLE ONLY user_data.linked_accounts FORCE ROW LEVEL SECURITY;
 
 COMMENT ON TABLE user_data.linked_accounts IS 'Accounts at other providers: an issuer never gives a subject to another person, an e-mail address may move.';
 
+ALTER TABLE ONLY lake.archives
+    ADD CONSTRAINT archives_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY lake.data_keys
     ADD CONSTRAINT data_keys_pkey PRIMARY KEY (id);
 
@@ -795,6 +846,9 @@ ALTER TABLE ONLY lake.datasets
 
 ALTER TABLE ONLY lake.datasets
     ADD CONSTRAINT datasets_tenant_name_key UNIQUE (tenant, name);
+
+ALTER TABLE ONLY lake.erasures
+    ADD CONSTRAINT erasures_pkey PRIMARY KEY (tenant, subject);
 
 ALTER TABLE ONLY lake.functions
     ADD CONSTRAINT functions_pkey PRIMARY KEY (tenant, name);
@@ -904,6 +958,10 @@ ALTER TABLE ONLY stream.events
 ALTER TABLE ONLY user_data.linked_accounts
     ADD CONSTRAINT linked_accounts_pkey PRIMARY KEY (issuer, subject);
 
+CREATE INDEX archives_of_dataset ON lake.archives USING btree (dataset_id, month, id);
+
+CREATE INDEX archives_unfinished ON lake.archives USING btree (begun_at) WHERE ((state = ANY (ARRAY['writing'::text, 'removed'::text])) OR (dataset_id IS NULL));
+
 CREATE UNIQUE INDEX data_keys_one_index ON lake.data_keys USING btree (tenant) WHERE (kind = 'index'::text);
 
 CREATE INDEX data_keys_subject ON lake.data_keys USING btree (tenant, subject) WHERE (kind = 'person'::text);
@@ -978,6 +1036,9 @@ CREATE TRIGGER keep_365_days BEFORE DELETE ON nexus.audit FOR EACH ROW EXECUTE F
 
 CREATE TRIGGER no_truncation BEFORE TRUNCATE ON nexus.audit FOR EACH STATEMENT EXECUTE FUNCTION nexus.refuse_early_audit_removal();
 
+ALTER TABLE ONLY lake.archives
+    ADD CONSTRAINT archives_dataset_id_fkey FOREIGN KEY (dataset_id) REFERENCES lake.datasets(id) ON DELETE SET NULL;
+
 ALTER TABLE ONLY lake.data_keys
     ADD CONSTRAINT data_keys_wrapped_by_fkey FOREIGN KEY (wrapped_by) REFERENCES lake.data_keys(id);
 
@@ -1044,11 +1105,15 @@ ALTER TABLE ONLY nexus.workloads
 ALTER TABLE ONLY user_data.linked_accounts
     ADD CONSTRAINT linked_accounts_user_id_fkey FOREIGN KEY (user_id) REFERENCES nexus.users(id) ON DELETE CASCADE;
 
+ALTER TABLE lake.archives ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE lake.data_keys ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE lake.dataset_versions ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE lake.datasets ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE lake.erasures ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE lake.functions ENABLE ROW LEVEL SECURITY;
 
@@ -1060,11 +1125,17 @@ ALTER TABLE lake.quality_rules ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE lake.quarantine ENABLE ROW LEVEL SECURITY;
 
+CREATE POLICY retained ON lake.datasets FOR SELECT USING (((retention_months IS NOT NULL) AND platform.sees('*'::text)));
+
+CREATE POLICY tenant_isolation ON lake.archives USING (platform.sees(tenant)) WITH CHECK (platform.sees(tenant));
+
 CREATE POLICY tenant_isolation ON lake.data_keys USING (platform.sees(tenant)) WITH CHECK (platform.sees(tenant));
 
 CREATE POLICY tenant_isolation ON lake.dataset_versions USING ((tenant = platform.current_tenant())) WITH CHECK ((tenant = platform.current_tenant()));
 
 CREATE POLICY tenant_isolation ON lake.datasets USING ((tenant = platform.current_tenant())) WITH CHECK ((tenant = platform.current_tenant()));
+
+CREATE POLICY tenant_isolation ON lake.erasures USING ((tenant = platform.current_tenant())) WITH CHECK ((tenant = platform.current_tenant()));
 
 CREATE POLICY tenant_isolation ON lake.functions USING ((tenant = platform.current_tenant())) WITH CHECK ((tenant = platform.current_tenant()));
 

@@ -65,6 +65,7 @@ CHOOSY = {
     *("lake.change_dataset", "lake.infer_dataset", "lake.search_records", "lake.put_function"),
     *("lake.create_dataset", "lake.call_function"),
     *("lake.correct_quarantined", "lake.discard_quarantined", "lake.release_quarantined"),
+    "lake.restore_archive",
 }
 """Operations that need more than chance to do their work; their own tests have them do it."""
 

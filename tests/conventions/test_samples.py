@@ -29,6 +29,7 @@ ANSWERS = {
 }
 """Where the good answer is not just any 2xx."""
 OTHER: dict[str, dict[str, Any]] = {
+    "lake.archive_partitions": {"months": 0, "rows": 0, "removed": 0, "left": {}},
     "lake.escalate_quarantine": {"told": 0, "waiting": 0, "oldest_seconds": 0.0},
     "lake.extend_partitions": {"made": 0, "left": 0, "validated": 0},
     "lake.measure_changed": {"done": 1, "retry": 0, "dead": 0, "duplicate": 0},

@@ -16,6 +16,7 @@ from tests.e2e.clone import Clone
 
 CONSOLE = re.compile(r"```console\n(.*?)```", re.DOTALL)
 HOW_TOS = (
+    "archive-old-months",
     "change-a-dataset",
     "find-places",
     "load-a-large-file",

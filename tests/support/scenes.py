@@ -49,6 +49,16 @@ SELECT %(id)s, id, name, 1, gen_random_uuid(), 1, 'application/json',
 FROM lake.datasets
 WHERE name = %(name)s
 """
+_RESTORED_ARCHIVE = """
+INSERT INTO lake.archives (
+    id, dataset_id, dataset, month, state, version, rows, bytes, sha256, first_event, last_event, columns,
+    archived_at, restored_at, restored_rows, left_alone
+)
+SELECT %(id)s, id, name, '2025-10-01', 'restored', 1, 1, 1, repeat('0', 64), '2025-10-04', '2025-10-04', '[]',
+       now(), now(), 1, 0
+FROM lake.datasets
+WHERE name = %(name)s
+"""
 _INSERT_JOB = """
 INSERT INTO lake.jobs (dataset_id, dataset, caller, media_type, on_conflict, expires_at)
 VALUES (%s, %s, '{}', 'text/csv', 'error', now())
@@ -158,6 +168,14 @@ def _with_quarantined(user: UserAccount) -> Changes:
     return changes
 
 
+def _with_archive(user: UserAccount) -> Changes:
+    """Have the archive of the samples be there; it was restored before, and nothing is to be done."""
+    changes = _after("lake.create_dataset")(user)
+    with transaction(user.caller) as tx:
+        tx.execute(_RESTORED_ARCHIVE, {"id": QUARANTINED_ID, "name": "co2_weekly"})
+    return changes
+
+
 def _with_articles(_: UserAccount) -> Changes:
     made = answer("lake.create_dataset", http_event("lake.create_dataset", body=ARTICLES))
     assert made.status == 201, made.body
@@ -183,6 +201,8 @@ SCENES: dict[str, Callable[[UserAccount], Changes]] = {
     "lake.get_function": _after("lake.create_dataset", "lake.put_function"),
     "lake.get_dataset": _after("lake.create_dataset"),
     "lake.get_job": _with_job,
+    "lake.list_archives": _with_archive,
+    "lake.restore_archive": _with_archive,
     "lake.list_versions": _after("lake.create_dataset"),
     "lake.insert_records": _after("lake.create_dataset"),
     "lake.export_records": _after("lake.create_dataset", "lake.insert_records"),

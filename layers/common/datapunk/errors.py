@@ -90,6 +90,13 @@ class DamagedCellError(DatapunkError):
     action = "Restore the row from a backup; the trace id tells the operator which query found it."
 
 
+class DamagedArchiveError(DatapunkError):
+    """The object of an archive is gone, or is not what was written to it."""
+
+    code = "damaged_archive"
+    action = "Bring the object back from another version of it in the bucket; nothing was changed."
+
+
 class MalformedRequestError(DatapunkError):
     """The request cannot be read."""
 

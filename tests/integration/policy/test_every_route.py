@@ -44,13 +44,13 @@ FOREIGN = (".serve_rpc", "nexus.consul")
 """Calls and Consul's clients have contracts of their own; what they reach is tested where they are."""
 SHOWN = {
     *("lake.list_datasets", "lake.get_dataset", "lake.query_records", "lake.list_quarantine"),
-    "lake.get_function",
+    *("lake.get_function", "lake.list_archives"),
     "stream.list_events",
     *("nexus.list_users", "nexus.get_user", "nexus.list_clients", "nexus.list_api_keys"),
     "nexus.list_audit",
 }
 """Operations in which acme's own administrator finds the marker."""
-NAMED = ("user", "key", "session", "serial", "dataset", "request", "row", "job")
+NAMED = ("user", "key", "session", "serial", "dataset", "request", "row", "job", "archive")
 """Path parameters that name something which is there, and which others must not find."""
 LOOKALIKES: list[dict[str, Any]] = [
     {"tenant": "acme"},
@@ -161,11 +161,20 @@ def scene(database: str, instance: Instance, invoke: Invoker) -> Scene:
             " VALUES ('1', '/acme', 'acme.noted', 'notes', now(), %s)",
             (json.dumps({"note": MARK}),),
         )
+        archive = connection.execute(
+            "INSERT INTO lake.archives (id, dataset_id, dataset, month, state, version, rows, bytes,"
+            " sha256, first_event, last_event, columns, archived_at)"
+            " SELECT gen_random_uuid(), id, name, '2025-10-01', 'archived', 1, 1, 1, %s, now(), now(),"
+            " '[]', now() FROM lake.datasets RETURNING id",
+            (MARK,),
+        ).fetchone()
+    assert archive is not None
     accepted = accept(owner.caller, {}, needs="route.read", seconds=30, repeatable=True)
     named = {
         "dataset": "notes",
         "row": waiting["items"][0]["id"],
         "job": job,
+        "archive": str(archive[0]),
         "function": "noted",
         "user": str(owner.id),
         "principal": owner.principal,

@@ -62,6 +62,9 @@ class Row:
 STATEMENTS = {
     "lake.datasets": "(tenant, name, columns, table_name, owner)"
     " VALUES (%(tenant)s, %(mark)s, '[]', %(mark)s, 'x')",
+    "lake.archives": "(id, tenant, dataset, month, version, columns)"
+    " VALUES (gen_random_uuid(), %(tenant)s, %(mark)s, '2025-10-01', 1, '[]')",
+    "lake.erasures": "(tenant, subject) VALUES (%(tenant)s, %(mark)s::bytea)",
     "lake.dataset_versions": "(tenant, dataset_id, version, definition, changed_by)"
     " VALUES (%(tenant)s, gen_random_uuid(), 1, '{}', %(mark)s)",
     "lake.data_keys": "(tenant, kind, subject, erased_at)"
@@ -130,6 +133,8 @@ def _statement(row: Row, mark: str) -> tuple[str, dict[str, Any]]:
 
 
 FOUND_BY = {
+    "lake.archives": "dataset",
+    "lake.erasures": "subject",
     "lake.datasets": "name",
     "lake.dataset_versions": "changed_by",
     "lake.data_keys": "subject",

@@ -77,7 +77,13 @@ def test_what_was_known_is_gone_and_all_else_stays(
     assert answer.status == 200, answer.body
     assert answer.json["keys_destroyed"] == 1
     assert answer.json["datasets"] == [
-        {"dataset": "patients", "rows": 2, "emptied": ["name"], "left": ["alias"]}
+        {
+            "dataset": "patients",
+            "rows": 2,
+            "emptied": ["name"],
+            "left": ["alias"],
+            "archives": 0,
+        }
     ]
     rows = _items(invoke, order="id")
     unknown = dict.fromkeys(("email", "iban", "notes", "born", "weight", "name"))

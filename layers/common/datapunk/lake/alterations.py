@@ -12,7 +12,7 @@ from datapunk.database import Transaction, load_queries
 from datapunk.database.failures import is_cancelled
 from datapunk.errors import ConflictError, DeadlineExceededError, FieldError
 from datapunk.lake import changes as change_models
-from datapunk.lake.changes import Change, SetChecks
+from datapunk.lake.changes import ColumnChange, SetChecks
 from datapunk.lake.columns import SQL_TYPES, Column, ColumnType
 from datapunk.lake.datasets import Dataset
 from datapunk.lake.partitions import validate_rule
@@ -40,7 +40,7 @@ def validate_rules(tx: Transaction, table: str) -> None:
         validate_rule(tx, table, row["name"])
 
 
-def alter_table(tx: Transaction, change: Change, old: Dataset, new: Dataset) -> None:
+def alter_table(tx: Transaction, change: ColumnChange, old: Dataset, new: Dataset) -> None:
     """Do to the table what a change does to the definition. To be called as the owner.
 
     Raises ConflictError for what the rows do not bear, ContentionError when the table is in use for long.
@@ -138,23 +138,22 @@ def _widen(tx: Transaction, dataset: Dataset, before: Column, after: Column) -> 
         _run(tx, dataset, sql.SQL("ALTER COLUMN {} DROP DEFAULT").format(name))
     statement = sql.SQL("ALTER COLUMN {} TYPE {} USING {}")
     kind = sql.SQL(SQL_TYPES[after.type])
-    action = statement.format(name, kind, _converted(before, after))
+    action = statement.format(name, kind, converted(before.name, before.type, after.type))
     _rewrite(tx, sql.SQL("ALTER TABLE {} {}").format(dataset.table, action), before.name)
     if after.default is not None:
         _set_default(tx, dataset, after)
     _add_rules(tx, dataset, after, valid=True)
 
 
-def _converted(before: Column, after: Column) -> sql.Composed:
-    """Return the expression whose value is the old one, to the last digit."""
-    pair = (before.type, after.type)
+def converted(name: str, old: ColumnType, new: ColumnType) -> sql.Composed:
+    """Return the expression whose value is that of a column of a narrower type, to the last digit."""
     forms: dict[tuple[ColumnType, ColumnType], LiteralString] = {
         # PostgreSQL would round to 15 digits; the text has as many as the number needs.
         (ColumnType.NUMBER, ColumnType.DECIMAL): "{}::text::numeric",
         (ColumnType.DATE, ColumnType.TIMESTAMP): "{}::timestamp AT TIME ZONE 'UTC'",
     }
-    form: LiteralString = "{}::" + SQL_TYPES[after.type]
-    return sql.SQL(forms.get(pair, form)).format(sql.Identifier(before.name))
+    form: LiteralString = "{}::" + SQL_TYPES[new]
+    return sql.SQL(forms.get((old, new), form)).format(sql.Identifier(name))
 
 
 def _index_words(tx: Transaction, old: Dataset, new: Dataset, column: str) -> None:

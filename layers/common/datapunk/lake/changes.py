@@ -11,7 +11,7 @@ from datapunk.errors import ConflictError, DatapunkError, FieldError, InvalidInp
 from datapunk.lake.checks import Checks
 from datapunk.lake.columns import Column, ColumnType, Identifier, Sensitivity
 from datapunk.lake.datasets import Dataset
-from datapunk.lake.definition import Compatibility, Reference
+from datapunk.lake.definition import Compatibility, Reference, Retention
 from datapunk.lake.privacy.declared import Masking
 
 WIDENINGS: dict[ColumnType, frozenset[ColumnType]] = {
@@ -107,7 +107,14 @@ class DropColumn(_Change):
     column: Identifier
 
 
-Change = Annotated[
+class SetRetention(_Change):
+    """Set after how many months rows go to an archive; null keeps them in the table for ever."""
+
+    op: Literal["set_retention"]
+    months: Retention | None
+
+
+ColumnChange = (
     AddColumn
     | RenameColumn
     | WidenColumn
@@ -117,9 +124,9 @@ Change = Annotated[
     | DescribeColumn
     | SetMasking
     | DeprecateColumn
-    | DropColumn,
-    Field(discriminator="op"),
-]
+    | DropColumn
+)
+Change = Annotated[ColumnChange | SetRetention, Field(discriminator="op")]
 
 
 class DatasetChanges(BaseModel):
@@ -170,6 +177,8 @@ class _Applying:
     def apply(self, change: Change) -> Dataset:
         if isinstance(change, AddColumn):
             return self._add(change.column)
+        if isinstance(change, SetRetention):
+            return self._retain(change.months)
         column = self._named(change.column)
         if isinstance(change, RenameColumn):
             return self._rename(column, change.name)
@@ -177,7 +186,7 @@ class _Applying:
             return self._drop(column)
         return self._rebuilt({column.name: self._update(column, change)})
 
-    def _update(self, column: Column, change: Change) -> dict[str, Any]:
+    def _update(self, column: Column, change: ColumnChange) -> dict[str, Any]:
         """Return the members of a column that change."""
         match change:
             case WidenColumn():
@@ -209,6 +218,15 @@ class _Applying:
         if taken is not None:
             raise self._conflict(f"{column.name} is a name of the column {taken.name}")
         return self._rebuilt({}, added=[column])
+
+    def _retain(self, months: int | None) -> Dataset:
+        if months is not None and self.dataset.event_time is None:
+            message = "the dataset has no event time by whose months rows could go to an archive"
+            raise InvalidInputError(
+                f"Change {self.place + 1}: {message}.",
+                errors=[FieldError(f"changes.{self.place}.months", message, "event_time")],
+            )
+        return self.dataset.model_copy(update={"retention_months": months})
 
     def _rename(self, column: Column, name: str) -> Dataset:
         other = self.dataset.column(name)

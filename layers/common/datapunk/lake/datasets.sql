@@ -1,22 +1,26 @@
 -- name: insert_dataset
 INSERT INTO lake.datasets (
-    name, description, columns, key, unique_keys, indexes, links, event_time, subject, compatibility, table_name, owner
+    name, description, columns, key, unique_keys, indexes, links, event_time, subject, compatibility,
+    retention_months, table_name, owner
 ) VALUES (
     %(name)s, %(description)s, %(columns)s, %(key)s, %(unique)s, %(indexes)s, %(references)s, %(event_time)s,
-    %(subject)s, %(compatibility)s, %(table_name)s, %(owner)s
+    %(subject)s, %(compatibility)s, %(retention_months)s, %(table_name)s, %(owner)s
 )
 RETURNING id, tenant, name, description, version, columns, key, unique_keys AS "unique", indexes,
-          links AS "references", event_time, subject, compatibility, table_name, owner, created_at, updated_at
+          links AS "references", event_time, subject, compatibility, retention_months, table_name, owner,
+          created_at, updated_at
 
 -- name: find_dataset
 SELECT id, tenant, name, description, version, columns, key, unique_keys AS "unique", indexes,
-       links AS "references", event_time, subject, compatibility, table_name, owner, created_at, updated_at
+       links AS "references", event_time, subject, compatibility, retention_months, table_name, owner,
+       created_at, updated_at
 FROM lake.datasets
 WHERE name = %(name)s
 
 -- name: list_datasets
 SELECT id, tenant, name, description, version, columns, key, unique_keys AS "unique", indexes,
-       links AS "references", event_time, subject, compatibility, table_name, owner, created_at, updated_at
+       links AS "references", event_time, subject, compatibility, retention_months, table_name, owner,
+       created_at, updated_at
 FROM lake.datasets
 WHERE name > %(after)s
 ORDER BY name
@@ -24,7 +28,8 @@ LIMIT %(limit)s
 
 -- name: referencing
 SELECT id, tenant, name, description, version, columns, key, unique_keys AS "unique", indexes,
-       links AS "references", event_time, subject, compatibility, table_name, owner, created_at, updated_at
+       links AS "references", event_time, subject, compatibility, retention_months, table_name, owner,
+       created_at, updated_at
 FROM lake.datasets
 WHERE links @> jsonb_build_array(jsonb_build_object('dataset', %(name)s::text))
 ORDER BY name
@@ -43,10 +48,12 @@ SELECT pg_advisory_xact_lock(hashtextextended('lake.dataset ' || %(tenant)s || '
 UPDATE lake.datasets
 SET description = %(description)s, version = %(version)s, columns = %(columns)s, key = %(key)s,
     unique_keys = %(unique)s, indexes = %(indexes)s, links = %(references)s, event_time = %(event_time)s,
-    subject = %(subject)s, compatibility = %(compatibility)s, updated_at = clock_timestamp()
+    subject = %(subject)s, compatibility = %(compatibility)s, retention_months = %(retention_months)s,
+    updated_at = clock_timestamp()
 WHERE name = %(name)s
 RETURNING id, tenant, name, description, version, columns, key, unique_keys AS "unique", indexes,
-          links AS "references", event_time, subject, compatibility, table_name, owner, created_at, updated_at
+          links AS "references", event_time, subject, compatibility, retention_months, table_name, owner,
+          created_at, updated_at
 
 -- name: delete_dataset
 DELETE FROM lake.datasets WHERE name = %(name)s
@@ -71,3 +78,9 @@ ORDER BY conname
 
 -- name: with_subject
 SELECT name FROM lake.datasets WHERE subject IS NOT NULL ORDER BY name
+
+-- name: versions_since
+SELECT definition, changes, version, changed_by, changed_at
+FROM lake.dataset_versions
+WHERE dataset_id = %(id)s AND version >= %(version)s
+ORDER BY version

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from datapunk.lake.columns import NEARNESS, RANGES, RESERVED, Column, ColumnType, Identifier
 
 Names = Annotated[tuple[Identifier, ...], Field(min_length=1, max_length=16)]
+Retention = Annotated[int, Field(ge=1, le=1200)]
 _EVENT_TIMES = (ColumnType.DATE, ColumnType.TIMESTAMP)
 _SUBJECTS = (ColumnType.TEXT, ColumnType.UUID, ColumnType.INTEGER)
 _LONGEST = 63
@@ -90,6 +91,11 @@ class Declared(BaseModel):
     compatibility: Compatibility = Field(
         default=Compatibility.BACKWARD, description="Which changes are let through."
     )
+    retention_months: Retention | None = Field(
+        default=None,
+        description="Months after which a month of rows goes from the table to an archive in storage, from "
+        "where it can be restored; 12 is usual. Needs an event time. By default rows stay for ever.",
+    )
 
     @field_validator("description")
     @classmethod
@@ -149,6 +155,10 @@ class Declared(BaseModel):
     def _require_event_time(self, declared: dict[str, Column]) -> None:
         name = self.event_time
         if name is None:
+            if self.retention_months is not None:
+                raise ValueError(
+                    "retention_months goes by months of the event time: declare event_time"
+                )
             return
         if name not in declared:
             raise ValueError(f"event_time names {name}, which is not a column")

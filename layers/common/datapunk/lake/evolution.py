@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from psycopg import sql
 
-from datapunk.context import remaining_seconds
+from datapunk.context import current, remaining_seconds
 from datapunk.database import Transaction, load_queries, transaction
 from datapunk.errors import (
     ConflictError,
@@ -28,13 +28,16 @@ from datapunk.errors import (
     UnavailableError,
 )
 from datapunk.events import CloudEvent
+from datapunk.identity import Caller
 from datapunk.lake.alterations import alter_table, validate_rules
+from datapunk.lake.archives.catalogue import remove_outlived
 from datapunk.lake.changes import (
     AddColumn,
     Change,
     DatasetChanges,
     SetChecks,
     SetMasking,
+    SetRetention,
     apply_change,
 )
 from datapunk.lake.columns import Column
@@ -88,7 +91,11 @@ def delete_dataset(name: str, *, if_match: str | None = None) -> dict[str, str]:
     Not to be called within a transaction. Raises NotFoundError, PreconditionFailedError, ConflictError while
     other datasets refer to it, ContentionError when others are at work for long.
     """
-    return _patiently(lambda: _delete(name, if_match))
+    headers = _patiently(lambda: _delete(name, if_match))
+    work = current()
+    # What is left is removed by the schedule that archives.
+    remove_outlived(work.caller if work else Caller())
+    return headers
 
 
 def _patiently(work: Callable[[], T]) -> T:
@@ -119,7 +126,8 @@ def _change(name: str, wanted: DatasetChanges, if_match: str | None) -> Definiti
         states = _planned(tx, before, wanted)
         with tx.acting_as(OWNER_ROLE):
             for change, old, new in zip(wanted.changes, states, states[1:], strict=False):
-                alter_table(tx, change, old, new)
+                if not isinstance(change, SetRetention):  # the table knows nothing of it
+                    alter_table(tx, change, old, new)
         after = states[-1]
         row = tx.one(
             load_queries(_SQL)["update_dataset"],
@@ -158,7 +166,9 @@ def _delete(name: str, if_match: str | None) -> dict[str, str]:
 def _event(kind: str, dataset: Dataset, changes: Sequence[Change] | None) -> CloudEvent:
     data: dict[str, Any] = {"dataset": dataset.name, "version": dataset.version}
     if changes is not None:
-        data["changes"] = [{"op": change.op, "column": _named(change)} for change in changes]
+        data["changes"] = [
+            {"op": change.op, "column": _named(dataset, change)} for change in changes
+        ]
     return CloudEvent(
         source=SOURCE,
         type=kind,
@@ -168,7 +178,9 @@ def _event(kind: str, dataset: Dataset, changes: Sequence[Change] | None) -> Clo
     )
 
 
-def _named(change: Change) -> str:
+def _named(dataset: Dataset, change: Change) -> str:
+    if isinstance(change, SetRetention):
+        return dataset.event_time or ""
     return change.column.name if isinstance(change, AddColumn) else change.column
 
 
@@ -262,13 +274,14 @@ def _validate(changed: Dataset, before: Dataset) -> None:
                 validate_rules(tx, dataset.table_name)
     except InvalidInputError:
         undone = list(_undone(before, changed))
-        _patiently(lambda: _change(changed.name, DatasetChanges(changes=undone), None))
-        raise _broken(", ".join(map(_named, undone))) from None
+        wanted = DatasetChanges(changes=[*undone])
+        _patiently(lambda: _change(changed.name, wanted, None))
+        raise _broken(", ".join(change.column for change in undone)) from None
     except (UnavailableError, DeadlineExceededError) as error:
         logger().warning("rules are not validated yet", extra={"code": error.code})
 
 
-def _undone(before: Dataset, changed: Dataset) -> Iterator[Change]:
+def _undone(before: Dataset, changed: Dataset) -> Iterator[SetChecks]:
     """Yield what takes new rules back."""
     for column in changed.columns:
         old = next((item for item in before.columns if {*item.names} & {*column.names}), None)

@@ -16,7 +16,7 @@ from psycopg import sql
 
 from datapunk.context import remaining_seconds
 from datapunk.database import Transaction, load_queries, transaction
-from datapunk.errors import DatapunkError
+from datapunk.errors import ConflictError, DatapunkError
 from datapunk.telemetry import logger
 
 SCHEMA = "lake_data"
@@ -115,6 +115,8 @@ def add_month(tx: Transaction, table: dict[str, Any], month: dt.date) -> None:
     """Make a month's partition, with the rows of the month that the default partition has.
 
     It is made beside the table and then attached: that waits for nobody who reads or writes other months.
+    Raises ConflictError when rows elsewhere refer to such rows: to PostgreSQL moving them is deleting them,
+    and those that refer to them would go, too.
     """
     parent, default, own = (
         sql.Identifier(SCHEMA, name)
@@ -135,8 +137,13 @@ def add_month(tx: Transaction, table: dict[str, Any], month: dt.date) -> None:
         )
     )
     tx.execute(sql.SQL("ALTER TABLE {} ENABLE ROW LEVEL SECURITY").format(own))
-    # Nobody writes to the default partition until the month is attached, or a row could be missed.
-    tx.execute(sql.SQL("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE").format(default))
+    # Nobody writes to the default partition, or refers to rows of it, until the month is attached.
+    tx.execute(sql.SQL("LOCK TABLE {} IN EXCLUSIVE MODE").format(default))
+    inside = sql.SQL("ours.{time} >= {first}::{kind} AND ours.{time} < {last}::{kind}").format(
+        time=time, first=first, last=last, kind=kind
+    )
+    if is_referenced(tx, table["table_name"], default, inside):
+        raise ConflictError("Rows elsewhere refer to rows of the month.")
     move = (
         "WITH moved AS (DELETE FROM {default} WHERE {time} >= {first}::{kind} AND {time} < {last}::{kind} "
         "RETURNING *) INSERT INTO {own} SELECT * FROM moved"
@@ -149,6 +156,28 @@ def add_month(tx: Transaction, table: dict[str, Any], month: dt.date) -> None:
             parent, own, bounds(month)
         )
     )
+
+
+def is_referenced(
+    tx: Transaction,
+    table: str,
+    partition: sql.Identifier,
+    condition: sql.Composable = sql.SQL("true"),  # noqa: B008 -- it never changes
+) -> bool:
+    """Tell whether rows anywhere refer to rows of a table that are in one of its partitions.
+
+    To be called as the owner. `condition` may be about the rows referred to, which are called `ours`.
+    """
+    for link in tx.all(load_queries(_SQL)["references"], {"table": table}):
+        same = sql.SQL(" AND ").join(
+            sql.SQL("theirs.{} = ours.{}").format(sql.Identifier(column), sql.Identifier(name))
+            for column, name in zip(link["columns"], link["named"], strict=True)
+        )
+        question = "SELECT EXISTS (SELECT FROM {} AS theirs JOIN ONLY {} AS ours ON {} WHERE {})"
+        source = sql.Identifier(SCHEMA, link["table_name"])
+        if tx.value(sql.SQL(question).format(source, partition, same, condition)):
+            return True
+    return False
 
 
 def validate_rule(tx: Transaction, table_name: str, name: str) -> None:

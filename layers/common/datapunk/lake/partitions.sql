@@ -19,3 +19,14 @@ FROM pg_constraint AS rule JOIN pg_class AS relation ON relation.oid = rule.conr
 WHERE relation.relnamespace = 'lake_data'::regnamespace AND NOT relation.relispartition
   AND rule.contype = 'c' AND NOT rule.convalidated
 ORDER BY relation.relname, rule.conname
+
+-- name: references
+SELECT source.relname AS table_name,
+       ARRAY(SELECT attname::text FROM unnest(rule.conkey) WITH ORDINALITY AS part (number, place)
+             JOIN pg_attribute ON attrelid = rule.conrelid AND attnum = number ORDER BY place) AS columns,
+       ARRAY(SELECT attname::text FROM unnest(rule.confkey) WITH ORDINALITY AS part (number, place)
+             JOIN pg_attribute ON attrelid = rule.confrelid AND attnum = number ORDER BY place) AS named
+FROM pg_constraint AS rule JOIN pg_class AS source ON source.oid = rule.conrelid
+WHERE rule.contype = 'f' AND rule.conparentid = 0
+  AND rule.confrelid = format('lake_data.%%I', %(table)s::text)::regclass
+ORDER BY source.relname, rule.conname

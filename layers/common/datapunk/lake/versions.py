@@ -16,7 +16,7 @@ from datapunk.lake.definition import Declared
 from datapunk.lake.plan import Field, Output
 from datapunk.paging import Page, decode_cursor, encode_cursor
 
-_SQL = Path(__file__).parent / "datasets.sql"
+SQL = Path(__file__).parent / "datasets.sql"
 _LIST = "lake.dataset_versions"
 _NEWEST = 2**31 - 1
 
@@ -33,7 +33,7 @@ class DatasetVersion(BaseModel):
 
 def find_version(tx: Transaction, dataset: Dataset, version: int) -> DatasetVersion:
     """Return a version of the dataset. Raises NotFoundError when it never had that one."""
-    row = tx.one(load_queries(_SQL)["find_version"], {"id": dataset.id, "version": version})
+    row = tx.one(load_queries(SQL)["find_version"], {"id": dataset.id, "version": version})
     if row is None:
         raise NotFoundError(
             f"{dataset.name} has no version {version}.",
@@ -49,7 +49,7 @@ def list_versions(
     listed = f"{_LIST} {dataset.id}"
     before = int(decode_cursor(listed, cursor, 1)[0]) if cursor else _NEWEST
     parameters = {"id": dataset.id, "before": before, "limit": limit + 1}
-    rows = tx.all(load_queries(_SQL)["list_versions"], parameters)
+    rows = tx.all(load_queries(SQL)["list_versions"], parameters)
     items = [_version(row) for row in rows[:limit]]
     more = len(rows) > limit
     last = encode_cursor(listed, [items[-1].version]) if more else None

@@ -143,6 +143,7 @@ def test_queues_and_schedules_are_there(catalog: Catalog) -> None:
     assert {
         name.removeprefix(f"{STACK}-"): item.expression for name, item in schedules.items()
     } == {
+        "lake-archive_partitions": "rate(1 day)",
         "lake-escalate_quarantine": "rate(15 minutes)",
         "lake-extend_partitions": "rate(1 day)",
         "lake-measure_quality": "rate(1 hour)",

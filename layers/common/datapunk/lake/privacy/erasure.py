@@ -2,7 +2,8 @@
 
 What a destroyed key encrypted is unreadable wherever a copy of it lies: in tables, archives and exports. The
 rest is done row by row: blind indexes, by which a guessed value could be confirmed, are emptied, and so are
-columns of personal data that are not encrypted, where they may be null.
+columns of personal data that are not encrypted, where they may be null. Archives have no blind indexes; what
+is not encrypted stays in their objects, which are not written anew, and is emptied when rows come back.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from datapunk import audit
 from datapunk.database import Transaction, load_queries
+from datapunk.lake.archives.catalogue import archive_queries, count_archives
 from datapunk.lake.columns import Column, Sensitivity
 from datapunk.lake.datasets import Dataset, find_dataset
 from datapunk.lake.privacy.cells import blind_column, canonical, searchable
@@ -51,6 +53,8 @@ class ErasedDataset(BaseModel):
     """Columns that are null now in these rows."""
     left: list[str]
     """Columns of personal data that are neither encrypted nor may be null: to be dealt with by hand."""
+    archives: int
+    """Archives of the dataset that keep columns named above in clear, until they are restored or deleted."""
 
 
 class Erasure(BaseModel):
@@ -69,11 +73,15 @@ def erase_person(tx: Transaction, person: Person) -> Erasure:
     Doing it again is no error: what was written about the person since is erased too. Writers at work on rows
     about them are waited for.
     """
+    # Rows that come back from archives meanwhile are waited for: they would not be seen here.
+    tx.execute(archive_queries()["erase_alone"])
     subjects = list(_subjects(tx))
     keys = DataKeys(tx)
     # As each dataset writes it: a number has one text only, and so has a UUID.
     spelled = (_spelled(column, person.subject) for _, column in subjects)
     spellings = {person.subject, *(spelling for spelling in spelled if spelling is not None)}
+    digests = [keys.digest(spelling) for spelling in sorted(spellings)]
+    tx.execute(archive_queries()["erased"], {"subjects": digests})
     destroyed = [key for spelling in sorted(spellings) for key in keys.erase(spelling)]
     quarantined = forget_rows(tx, destroyed)
     found = [
@@ -85,7 +93,7 @@ def erase_person(tx: Transaction, person: Person) -> Erasure:
         person=keys.digest(person.subject).hex()[:_SHOWN],
         keys_destroyed=len(destroyed),
         quarantined=quarantined,
-        datasets=[item for item in found if item.rows or item.left],
+        datasets=[item for item in found if item.rows or item.left or item.archives],
     )
     audit.record(
         tx,
@@ -119,13 +127,7 @@ def _spelled(column: Column, subject: str) -> str | None:
 
 
 def _erase_rows(tx: Transaction, dataset: Dataset, subject: Column, spelling: str) -> ErasedDataset:
-    careful = [
-        column
-        for column in dataset.columns
-        if column.sensitivity in _CAREFUL and not column.encrypted and column.name != subject.name
-    ]
-    kept = {*dataset.key, dataset.event_time}
-    emptied = [column for column in careful if column.nullable and column.name not in kept]
+    careful, emptied = _careful(dataset), to_empty(dataset)
     indexes = [blind_column(column) for column in searchable(dataset)]
     condition = sql.SQL("WHERE {} = %(subject)s").format(sql.Identifier(subject.name))
     parameters = {"subject": read_value(subject.type, spelling)}
@@ -146,4 +148,21 @@ def _erase_rows(tx: Transaction, dataset: Dataset, subject: Column, spelling: st
         rows=rows,
         emptied=[column.name for column in emptied],
         left=[column.name for column in careful if column not in emptied],
+        archives=count_archives(tx, dataset) if careful else 0,
     )
+
+
+def _careful(dataset: Dataset) -> list[Column]:
+    return [
+        column
+        for column in dataset.columns
+        if column.sensitivity in _CAREFUL
+        and not column.encrypted
+        and column.name != dataset.subject
+    ]
+
+
+def to_empty(dataset: Dataset) -> list[Column]:
+    """Return the columns that are emptied in rows about a person who is erased."""
+    kept = {*dataset.key, dataset.event_time}
+    return [column for column in _careful(dataset) if column.nullable and column.name not in kept]

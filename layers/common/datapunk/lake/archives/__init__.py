@@ -1,0 +1,1 @@
+"""Months of rows moved from tables to storage, and back."""
