@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from infrastructure.local.processes import Process, ProcessError
 READY_SECONDS = 3.0
 """The longest that one question about readiness may take."""
 POLL_SECONDS = 0.05
+MOST_STARTS = 4
+_APART_SECONDS = (0.1, 1.0)
 
 
 class ServiceState(StrEnum):
@@ -81,15 +84,19 @@ def wait_until_ready(
 ) -> None:
     """Ask `ready` until it says yes. Raises ServiceError when `process` ends or time is up.
 
-    With `start_again` the process may end once: a server that was killed an instant before `start`
-    looked alive to it, and a port that was free then may be a stranger's by now.
+    With `start_again` the process may end a few times: a server that was killed an instant before `start`
+    looked alive to it, and a port that was free then may be a stranger's by now. Two that want one port
+    may find each other there again, so each waits for a while of its own.
     """
     give_up = time.monotonic() + timeout
+    starts = 1
     while not ready():
         if process is not None and process.alive() is None:
-            if start_again is not None:
+            if start_again is not None and starts < MOST_STARTS:
+                if starts > 1:
+                    time.sleep(random.uniform(*_APART_SECONDS))  # noqa: S311 -- no secret
                 start_again()
-                start_again = None
+                starts += 1
                 continue
             raise ServiceError(
                 f"{name} ended while starting; {process.log} ends with:\n{process.last_words()}"

@@ -5,6 +5,7 @@ Raised low, by meaning; mapped once, at the edge, by class::
     DatapunkError                 500  internal
     ├── ConfigurationError        500  configuration
     ├── DamagedCellError          500  damaged_value
+    ├── DamagedArchiveError       500  damaged_archive
     ├── MalformedRequestError     400  malformed_request
     ├── UnauthenticatedError      401  unauthenticated
     ├── ForbiddenError            403  forbidden
