@@ -6,6 +6,7 @@ Where the caller says so, rows that exist are merged, and rows that do not fit a
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -121,18 +122,33 @@ def receipt_of(
     )
 
 
-def copy_rows(tx: Transaction, dataset: Dataset, parsed: Parsed, most: int) -> int:
+def copy_rows(
+    tx: Transaction,
+    dataset: Dataset,
+    parsed: Parsed,
+    most: int,
+    *,
+    meanwhile: Callable[[], None] | None = None,
+) -> int:
     """Copy all rows, `most` at most, into the dataset's table and return how many they were.
 
-    Raises what `insert_records` does; the transaction, or the savepoint around, must then be rolled back.
+    `meanwhile` is called when rows are on their way, before the database is waited for. Raises what
+    `insert_records` does; the transaction, or the savepoint around, must then be rolled back.
     """
     rows = 0
     for part in protected_parts(tx, dataset, parsed):
-        rows += _copy_part(tx, dataset, part, rows, most)
+        rows += _copy_part(tx, dataset, part, rows, most, meanwhile)
     return rows
 
 
-def _copy_part(tx: Transaction, dataset: Dataset, parsed: Parsed, before: int, most: int) -> int:
+def _copy_part(
+    tx: Transaction,
+    dataset: Dataset,
+    parsed: Parsed,
+    before: int,
+    most: int,
+    meanwhile: Callable[[], None] | None,
+) -> int:
     """Copy rows, which come behind those of `before`."""
     names = sql.SQL(", ").join(sql.Identifier(column.name) for column in parsed.columns)
     statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(dataset.table, names)
@@ -145,6 +161,9 @@ def _copy_part(tx: Transaction, dataset: Dataset, parsed: Parsed, before: int, m
                     if before + rows > most:
                         raise PayloadTooLargeError(f"{most:,} rows may be inserted at once.")
                     copy.write(chunk.text)
+                if meanwhile is not None:
+                    copy.connection.pgconn.flush()  # the driver would keep some of it until the end
+                    meanwhile()
             written = tx.copied
     except (InvalidInputError, ConflictError) as error:
         raise _unreferenced(error, dataset) or _located(error, before) from error

@@ -31,13 +31,13 @@ from datapunk.errors import (
     PausedError,
 )
 from datapunk.lake import uploads
-from datapunk.lake.columns import Column
 from datapunk.lake.datasets import Dataset, find_dataset
 from datapunk.lake.ingest import allowed_rows, copy_rows, receipt_of
 from datapunk.lake.parsing import Parsed, Rows, invalid
 from datapunk.lake.reading_ahead import Read, Reader
+from datapunk.lake.reading_ahead import Rows as ReadRows
 from datapunk.lake.receipts import OnError
-from datapunk.lake.sifting import Batch, Refused, Sifted
+from datapunk.lake.sifting import Refused, Sifted
 from datapunk.lake.splitting import Layout
 from datapunk.lake.staging import OnConflict, Outcome, Stage
 from datapunk.lake.uploads import Held, NotHeldError, Progress
@@ -144,20 +144,19 @@ def _digest(job: Held, found: Found) -> str:
 def _chunks(job: Held, found: Found) -> str:
     """Store chunk after chunk from where the last one ended."""
     place = _Place(job.layout, job.position, job.rows_read, job.quarantined)
-    ended, relayed = False, time.monotonic()
-    with _reader(job, found, place) as reader:
-        while not ended:
-            if remaining_seconds() < ENOUGH_SECONDS:
-                uploads.release(job)
-                uploads.start(job.id)
-                return "continued"
-            allowed_rows(job.dataset)
-            read = reader.read()
-            _store(job, place, found, reader, read)
-            ended = read.chunk.ended
-            if ended or time.monotonic() - relayed > _RELAY_SECONDS:
-                relay_now()
-                relayed = time.monotonic()
+    reader, ended, relayed = _reader(job, found, place), False, time.monotonic()
+    while not ended:
+        if remaining_seconds() < ENOUGH_SECONDS:
+            uploads.release(job)
+            uploads.start(job.id)
+            return "continued"
+        allowed_rows(job.dataset)
+        read = reader.read()
+        _store(job, place, found, reader, read)
+        ended = read.chunk.ended
+        if ended or time.monotonic() - relayed > _RELAY_SECONDS:
+            relay_now()
+            relayed = time.monotonic()
     return "done"
 
 
@@ -168,7 +167,8 @@ def _whole(job: Held, found: Found) -> str:
     InvalidInputError for rows that do not fit, and for a file that takes longer than a worker has.
     """
     place, total, told = _Place(None, 0, 0, 0), Outcome(), time.monotonic()
-    with _reader(job, found, place) as reader, transaction() as tx:
+    reader = _reader(job, found, place)
+    with transaction() as tx:
         dataset = _dataset(tx, job, hold=True)
         ended = False
         while not ended:
@@ -242,7 +242,7 @@ def _sifted(
 ) -> Outcome:
     rows = reader.rows_for(read, list(dataset.columns))
     columns, batch = rows.columns, rows.batch
-    outcome = _copied(tx, dataset, job, columns, batch)
+    outcome = _copied(tx, dataset, job, rows, reader)
     if outcome is None:
         stage = Stage(tx, dataset, columns, job.on_conflict, most_refused=MOST_REFUSED)
         outcome = stage.sift(Sifted(columns, iter([batch])), read.chunk.count)
@@ -254,7 +254,7 @@ def _sifted(
 
 
 def _copied(
-    tx: Transaction, dataset: Dataset, job: Held, columns: list[Column], batch: Batch
+    tx: Transaction, dataset: Dataset, job: Held, rows: ReadRows, reader: Reader
 ) -> Outcome | None:
     """Copy the rows that fit their columns straight into the table; None where it refuses any of them.
 
@@ -262,12 +262,14 @@ def _copied(
     that is made on the way must stay, which it would not: rows that are encrypted go the long way.
     """
     merged = job.on_conflict is not OnConflict.ERROR
-    if merged or any(column.encrypted for column in columns):
+    if merged or any(column.encrypted for column in rows.columns):
         return None
-    rows = Rows(len(batch.lines), "\n".join([*batch.lines, ""]))
+    batch = rows.batch
+    lines = Rows(len(batch.lines), "\n".join([*batch.lines, ""]))
+    parsed = Parsed(rows.columns, iter([lines]))
     try:
         with tx.savepoint():
-            inserted = copy_rows(tx, dataset, Parsed(columns, iter([rows])), rows.count)
+            inserted = copy_rows(tx, dataset, parsed, lines.count, meanwhile=reader.read_ahead)
     except (InvalidInputError, ConflictError):
         return None
     return Outcome(inserted=inserted, refused=sorted(batch.refused, key=lambda row: row.position))

@@ -1,18 +1,16 @@
-"""An uploaded file read chunk by chunk, the next one while the last is stored.
+"""An uploaded file read chunk by chunk, the next one while the database takes the last.
 
-Reading is work of this process and storing mostly the database's, so that together they take little longer
-than the longer of them. Rows are validated for the columns there were when they were read; where those have
-changed before they are stored, they are validated anew.
+Reading is work of this process and copying mostly the database's, so that together they take little longer
+than the longer of them. It needs no thread: what was sent to a COPY is on its way, and nobody waits for the
+outcome before the next chunk was read. Rows are validated for the columns there were when they were read;
+where those have changed before they are stored, they are validated anew.
 """
 
 from __future__ import annotations
 
-import contextvars
 import io
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Self
 
 from datapunk.encodings import unpacking
 from datapunk.errors import InvalidInputError
@@ -55,7 +53,7 @@ class Read:
 
 
 class Reader:
-    """Reads a job's file from a place on, with a thread that a `with` statement begins and ends.
+    """Reads a job's file from a place on.
 
     Raises MalformedRequestError for a file of CSV that has no header, and what reading the file raises.
     """
@@ -67,24 +65,26 @@ class Reader:
         self._media_type = job.media_type
         self._columns = columns
         self._chunks, self._bytes_done = self._begun(job, ObjectFile(found), position)
-        self._thread = ThreadPoolExecutor(max_workers=1)
-        self._next: Future[Read]
-
-    def __enter__(self) -> Self:
-        """Begin to read."""
-        self._go_on()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Wait for what is being read: there is nobody who wants it."""
-        self._thread.shutdown()
+        self._ahead: Read | Exception | None = None
+        self._ended = False
 
     def read(self) -> Read:
-        """Return the next chunk of a file that has not ended, and begin to read the one behind it."""
-        read = self._next.result()
-        if not read.chunk.ended:
-            self._go_on()
-        return read
+        """Return the next chunk of a file that has not ended."""
+        found, self._ahead = self._ahead, None
+        if found is None:
+            return self._read()
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    def read_ahead(self) -> None:
+        """Have the next chunk ready, if there is one, for `read`, which raises what goes wrong here."""
+        if self._ahead is not None or self._ended:
+            return
+        try:
+            self._ahead = self._read()
+        except Exception as error:  # noqa: BLE001 -- it is raised, and only a chunk later
+            self._ahead = error
 
     def rows_for(self, read: Read, columns: list[Column]) -> Rows:
         """Return the rows of a chunk for the columns that the dataset has now, as the next ones will be.
@@ -96,12 +96,9 @@ class Reader:
         self._columns = columns
         return self._validated(read.chunk, columns)
 
-    def _go_on(self) -> None:
-        # The thread knows the request it works for, and with it until when.
-        self._next = self._thread.submit(contextvars.copy_context().run, self._read)
-
     def _read(self) -> Read:
         chunk, columns = take(self._chunks), self._columns
+        self._ended = chunk.ended
         try:
             rows = self._validated(chunk, columns)
         except InvalidInputError:
