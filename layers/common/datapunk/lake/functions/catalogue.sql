@@ -1,6 +1,7 @@
 -- name: put
-INSERT INTO lake.functions (name, dataset, definition)
-VALUES (%(name)s, %(dataset)s, %(definition)s)
+-- A new function is as old as its last change, to the microsecond.
+INSERT INTO lake.functions (name, dataset, definition, created_at, updated_at)
+VALUES (%(name)s, %(dataset)s, %(definition)s, statement_timestamp(), statement_timestamp())
 ON CONFLICT (tenant, name) DO UPDATE
 SET dataset = excluded.dataset, definition = excluded.definition,
     updated_by = platform.current_principal(), updated_at = clock_timestamp()
