@@ -34,8 +34,7 @@ from datapunk.lake import uploads
 from datapunk.lake.datasets import Dataset, find_dataset
 from datapunk.lake.ingest import allowed_rows, copy_rows, receipt_of
 from datapunk.lake.parsing import Parsed, Rows, invalid
-from datapunk.lake.reading_ahead import Read, Reader
-from datapunk.lake.reading_ahead import Rows as ReadRows
+from datapunk.lake.reading_ahead import Fitted, Read, Reader
 from datapunk.lake.receipts import OnError
 from datapunk.lake.sifting import Refused, Sifted
 from datapunk.lake.splitting import Layout
@@ -254,7 +253,7 @@ def _sifted(
 
 
 def _copied(
-    tx: Transaction, dataset: Dataset, job: Held, rows: ReadRows, reader: Reader
+    tx: Transaction, dataset: Dataset, job: Held, rows: Fitted, reader: Reader
 ) -> Outcome | None:
     """Copy the rows that fit their columns straight into the table; None where it refuses any of them.
 

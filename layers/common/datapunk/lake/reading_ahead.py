@@ -32,7 +32,7 @@ from datapunk.storage.reading import PART_BYTES, Found, ObjectFile
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class Fitted:
     """Rows of a chunk, validated for the columns that they fill, in their order."""
 
     columns: list[Column]
@@ -49,7 +49,7 @@ class Read:
     chunk: Chunk
     bytes_done: int
     columns: list[Column]
-    rows: Rows | None
+    rows: Fitted | None
 
 
 class Reader:
@@ -86,7 +86,7 @@ class Reader:
         except Exception as error:  # noqa: BLE001 -- it is raised, and only a chunk later
             self._ahead = error
 
-    def rows_for(self, read: Read, columns: list[Column]) -> Rows:
+    def rows_for(self, read: Read, columns: list[Column]) -> Fitted:
         """Return the rows of a chunk for the columns that the dataset has now, as the next ones will be.
 
         Raises InvalidInputError where the file does not fit them at all.
@@ -105,10 +105,10 @@ class Reader:
             rows = None
         return Read(chunk, self._bytes_done(), columns, rows)
 
-    def _validated(self, chunk: Chunk, columns: list[Column]) -> Rows:
+    def _validated(self, chunk: Chunk, columns: list[Column]) -> Fitted:
         if self.layout is not None:
             columns = header_columns(self.layout.names, columns)
-        return Rows(columns, batch_of(chunk, self._media_type, self.layout, columns))
+        return Fitted(columns, batch_of(chunk, self._media_type, self.layout, columns))
 
     def _begun(
         self, job: Held, raw: ObjectFile, position: int

@@ -2,8 +2,8 @@
 SELECT tenant, name FROM lake.datasets WHERE retention_months IS NOT NULL ORDER BY tenant, name
 
 -- name: months
--- Those that have a partition, and those whose rows the default partition has.
-SELECT to_date(right(child.relname, 6), 'YYYYMM') AS month, true AS parted
+-- Those that have a partition; the default one's are looked for by the rows.
+SELECT to_date(right(child.relname, 6), 'YYYYMM') AS month
 FROM pg_inherits AS inheritance JOIN pg_class AS child ON child.oid = inheritance.inhrelid
 WHERE inheritance.inhparent = format('lake_data.%%I', %(table)s::text)::regclass
   AND child.relname ~ '_[0-9]{6}$' AND right(child.relname, 6) < to_char(%(before)s::date, 'YYYYMM')
